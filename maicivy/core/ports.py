@@ -1,0 +1,188 @@
+"""What the use cases ask of the outside, and what each answer promises: written here, once.
+
+The adapters in `storage/` and `queue.py` implement these; so does every fake in `tests/`, and one contract suite runs
+over both. Every method may raise `Unavailable` when its server does not answer in time; nothing here retries without
+end. Times are aware and UTC unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+import msgspec
+
+from maicivy.core.events import Event
+from maicivy.core.identity import Salts
+from maicivy.core.periods import Period
+from maicivy.core.tallies import Tally
+
+
+class Sender(msgspec.Struct, frozen=True):
+    """Who pays for an append: `key` stands for the client, `limit` is its events per minute (0: no limit)."""
+
+    key: bytes
+    limit: int
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One element of the inbox: the payloads appended together, and what is needed to take it out again."""
+
+    id: str
+    payloads: list[bytes]
+    size: int
+
+
+class Inbox(Protocol):
+    """The durable stream between whoever collects and the worker."""
+
+    def append(self, events: Sequence[Event], sender: Sender | None = None) -> None:
+        """Make `events` durable, all or none; on return they survive a kill -9 of every process and of Redis.
+
+        Callers that arrive together share one append. Appending the same events again is harmless.
+
+        Raises:
+            RateLimited: the sender is over its limit; nothing was appended.
+            InboxFull: the inbox holds `MAICIVY_INBOX_MAX_BYTES`; nothing was appended.
+            Unavailable: no answer in time; the events may or may not have been appended.
+        """
+
+    def read(self, consumer: str, max_events: int, block_s: float) -> list[Entry]:
+        """Entries that nobody else is working on, oldest first: what dead consumers left, then new ones.
+
+        Waits up to `block_s` for the first. Each stays with `consumer` until `remove`, or until it has been idle for
+        `CLAIM_AFTER_S`; then another consumer gets it, so an entry may be read more than once.
+        """
+
+    def remove(self, entries: Iterable[Entry]) -> None:
+        """Take entries out for good; those that are gone already are passed over."""
+
+    def status(self) -> InboxStatus:
+        """How full the inbox is."""
+
+
+class InboxStatus(msgspec.Struct, frozen=True):
+    """Events and bytes in the inbox, and the age in seconds of its oldest entry (0 when empty)."""
+
+    events: int
+    size: int
+    max_size: int
+    oldest_s: float
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """What a transaction did: the events that were new, and the outbox number it was given (0: it moved nothing)."""
+
+    new: list[Event]
+    seq: int
+
+
+class OutboxRow(msgspec.Struct, frozen=True):
+    """One step of the aggregates. `token` names this very row, `previous` the one before it: a chain that breaks when
+    the database is replaced by an older copy of itself."""
+
+    seq: int
+    previous: str
+    token: str
+    tally: Tally
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """Recounted aggregates of one site.
+
+    Attributes:
+        days: ISO date -> counter name -> how many (see `core.tallies`).
+        totals: counter name -> how many, since the beginning: paths, themes, event types, letters.
+        visitors_total: visitors ever stored.
+    """
+
+    days: dict[str, dict[str, int]]
+    totals: dict[str, int]
+    visitors_total: int
+
+
+class EventStore(Protocol):
+    """Events in and out of Postgres, which is the truth for everything that was ever counted."""
+
+    def store(self, events: Sequence[Event], receipts: Sequence[str]) -> Stored:
+        """Store the events that are new, in one transaction with visitors, outbox and ledger.
+
+        An id that was stored in the last seven days is a duplicate and changes nothing but the ledger. `receipts`
+        names the inbox entries that the events came from: of one already seen the duplicates are not counted again.
+
+        Raises:
+            RejectedByDatabase: the data itself is refused; nothing of this call was stored.
+        """
+
+    def quarantine(self, payload: bytes, reason: str, receipt: str) -> None:
+        """Put a payload aside for a person to look at, and count it once. Safe to repeat."""
+
+    def outbox_after(self, seq: int, limit: int) -> list[OutboxRow]:
+        """Outbox rows with a higher number, ascending, without gaps from the first one returned."""
+
+    def timeline(self, site_id: int, limit: int, offset: int, before: tuple[datetime, UUID] | None) -> list[Event]:
+        """Latest events first, by (created_at, id); `before` starts after that event."""
+
+    def heatmap(self, site_id: int, page: str | None, since: datetime, limit: int) -> list[tuple[int, int, int]]:
+        """(x, y, count) of events with numeric `event_data.x` and `.y`, most frequent first, then by x and y.
+
+        A `page` without query string matches whatever query the stored URL has.
+        """
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """What `realtime` shows. `timestamp` is Unix seconds."""
+
+    current_visitors: int
+    unique_today: int
+    total_events: int
+    letters_today: int
+    timestamp: int
+
+
+class Counters(Protocol):
+    """Aggregates and presence in Redis: read by every request, derived from Postgres."""
+
+    def realtime(self, site_id: int, day: date, now: float) -> Snapshot:
+        """One pipeline; `day` is today in the installation's zone."""
+
+    def period(self, site_id: int, period: Period, day: date, names: Sequence[str]) -> tuple[list[int], int]:
+        """Counters of the period that `day` lies in, in the order of `names`, and its unique visitors. One pipeline."""
+
+    def days(self, site_id: int, days: Sequence[date], names: Sequence[str]) -> list[tuple[list[int], int]]:
+        """The same for many days, in their order. One pipeline."""
+
+    def themes(self, site_id: int, limit: int) -> list[tuple[str, int]]:
+        """Most viewed first."""
+
+    def last_seen(self, visitors: Iterable[tuple[int, UUID]]) -> dict[tuple[int, UUID], float]:
+        """Unix second of the latest event of each visitor that was seen in the last half hour."""
+
+
+class LiveFeed(Protocol):
+    """The live channel. Nothing on it is durable: whoever is not listening misses it."""
+
+    def publish(self, events: Sequence[Event]) -> None:
+        """Announce events, in order, on the channel of their site. Costs one call when nobody listens."""
+
+    def listen(self, site_ids: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+        """(site, message) for ever, reconnecting as needed; messages are the JSON of `core.events.announcement`."""
+
+
+class SaltBox(Protocol):
+    """Where the daily salts live and die."""
+
+    def current(self, now: datetime) -> Salts:
+        """Salts for the UTC day of `now`; made on first use, the same for every process."""
+
+
+class Doorbell(Protocol):
+    """Tells the worker that the inbox is not empty."""
+
+    def ring(self) -> None:
+        """Returns at once and never raises: a ring that is lost costs seconds, for the sweeper rings too."""
+
+
+Json = dict[str, Any]

@@ -1,0 +1,150 @@
+"""Which numbers one stored event moves: the only list of them.
+
+A tally is a sum over events. It is written to the outbox in the transaction that stores them, applied to Redis from
+there, kept per day as a rollup when raw rows are dropped, and recounted from raw rows by a rebuild or a check. All
+of these use the names below, so they cannot disagree about what is counted:
+
+    total_events                 every event
+    events:TYPE                  by event type
+    letters_generated            letters
+    letters_generated:KIND       letters, by `event_data.type`, motivation or anti_motivation
+    theme:THEME                  events with a string `event_data.theme`
+    path:PATH                    page views, by path
+
+Types, themes and paths come from outside, so each kind has a cap: the first ones of a site are admitted as labels,
+the rest count under `other` (types and paths) or under no name (themes). `storage/labels.py` keeps what is admitted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from maicivy.core.events import LETTER, LETTER_TYPES, PAGE_VIEW, Event
+from maicivy.core.periods import local_day
+
+TOTAL: Final = "total_events"
+LETTERS: Final = "letters_generated"
+OTHER: Final = "other"
+
+EVENT_TYPES: Final = "event"
+THEMES: Final = "theme"
+PATHS: Final = "path"
+LABEL_CAPS: Final[Mapping[str, int]] = {EVENT_TYPES: 100, PATHS: 100, THEMES: 1000}
+MAX_LABEL_CHARS: Final = 200
+
+# (site, kind) -> admitted names
+Labels = Mapping[tuple[int, str], frozenset[str]]
+
+
+class DayTally(msgspec.Struct):
+    """One site, one day: counter name -> how many, and the visitor ids seen (16 bytes each, no order, no repeats)."""
+
+    counts: dict[str, int] = msgspec.field(default_factory=dict)
+    visitors: list[bytes] = msgspec.field(default_factory=list)
+
+
+class SiteTally(msgspec.Struct):
+    """One site.
+
+    Attributes:
+        days: ISO date in the installation's time zone -> what happened then.
+        seen: visitor id (16 bytes) -> Unix second of its latest event.
+        new_visitors: visitors that had never been stored before.
+    """
+
+    days: dict[str, DayTally] = msgspec.field(default_factory=dict)
+    seen: dict[bytes, int] = msgspec.field(default_factory=dict)
+    new_visitors: int = 0
+
+
+class Tally(msgspec.Struct):
+    """What one transaction moves: per site, and for the ledger of all sites together."""
+
+    sites: dict[int, SiteTally] = msgspec.field(default_factory=dict)
+    stored: int = 0
+    duplicate: int = 0
+    quarantined: int = 0
+
+
+def theme_of(event: Event) -> str | None:
+    """The theme that an event views, if any: any event with a non-empty string `event_data.theme`."""
+    theme = event.event_data.get("theme")
+    return theme if isinstance(theme, str) and theme else None
+
+
+def letter_kind_of(event: Event) -> str | None:
+    """`motivation` or `anti_motivation` for a letter that names its kind."""
+    kind = event.event_data.get("type") if event.event_type == LETTER else None
+    return kind if kind in LETTER_TYPES else None
+
+
+def path_of(page_url: str) -> str:
+    """The path of a stored URL: no scheme, host or query; `/` when there is none."""
+    if not page_url.startswith("/"):
+        page_url = "/" + page_url.partition("://")[2].partition("/")[2]
+    return page_url.partition("?")[0]
+
+
+def wanted_labels(events: Iterable[Event]) -> dict[tuple[int, str], dict[str, None]]:
+    """The names that the events would like to be counted under: (site, kind) -> names in order of appearance."""
+    wanted: dict[tuple[int, str], dict[str, None]] = {}
+    for event in events:
+        theme = theme_of(event)
+        for kind, name in (
+            (EVENT_TYPES, event.event_type),
+            (PATHS, path_of(event.page_url) if event.event_type == PAGE_VIEW else None),
+            (THEMES, theme),
+        ):
+            if name is not None and len(name) <= MAX_LABEL_CHARS:
+                wanted.setdefault((event.site_id, kind), {})[name] = None
+    return wanted
+
+
+def tally(events: Iterable[Event], zone: ZoneInfo, labels: Labels) -> Tally:
+    """The sum of what `events`, each new to the store, move."""
+    total = Tally()
+    unique: dict[tuple[int, str], set[bytes]] = {}
+    for event in events:
+        total.stored += 1
+        site_id = event.site_id
+        site = total.sites.get(site_id)
+        if site is None:
+            site = total.sites[site_id] = SiteTally()
+        iso_day = local_day(event.created_at, zone).isoformat()
+        day = site.days.get(iso_day)
+        if day is None:
+            day = site.days[iso_day] = DayTally()
+            unique[site_id, iso_day] = set()
+        visitor = event.visitor_id.bytes
+        unique[site_id, iso_day].add(visitor)
+        at = int(event.created_at.timestamp())
+        if at > site.seen.get(visitor, -1):
+            site.seen[visitor] = at
+        for name in _names(event, labels):
+            day.counts[name] = day.counts.get(name, 0) + 1
+    for (site_id, iso_day), visitors in unique.items():
+        total.sites[site_id].days[iso_day].visitors = list(visitors)
+    return total
+
+
+def _names(event: Event, labels: Labels) -> list[str]:
+    names = [TOTAL, f"events:{_admitted(event, EVENT_TYPES, event.event_type, labels)}"]
+    if event.event_type == LETTER:
+        names.append(LETTERS)
+        kind = letter_kind_of(event)
+        if kind is not None:
+            names.append(f"{LETTERS}:{kind}")
+    elif event.event_type == PAGE_VIEW:
+        names.append(f"path:{_admitted(event, PATHS, path_of(event.page_url), labels)}")
+    theme = theme_of(event)
+    if theme is not None and theme in labels.get((event.site_id, THEMES), ()):
+        names.append(f"theme:{theme}")
+    return names
+
+
+def _admitted(event: Event, kind: str, name: str, labels: Labels) -> str:
+    return name if name in labels.get((event.site_id, kind), ()) else OTHER

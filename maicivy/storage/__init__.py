@@ -1,0 +1,1 @@
+"""Adapters to Postgres and Redis: the only code that speaks SQL or Redis."""
