@@ -18,13 +18,14 @@ the rest count under `other` (types and paths) or under no name (themes). `stora
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from maicivy.core.events import LETTER, LETTER_TYPES, PAGE_VIEW, Event
 from maicivy.core.periods import local_day
+from maicivy.core.urls import path_of
 
 TOTAL: Final = "total_events"
 LETTERS: Final = "letters_generated"
@@ -80,13 +81,6 @@ def letter_kind_of(event: Event) -> str | None:
     """`motivation` or `anti_motivation` for a letter that names its kind."""
     kind = event.event_data.get("type") if event.event_type == LETTER else None
     return kind if kind in LETTER_TYPES else None
-
-
-def path_of(page_url: str) -> str:
-    """The path of a stored URL: no scheme, host or query; `/` when there is none."""
-    if not page_url.startswith("/"):
-        page_url = "/" + page_url.partition("://")[2].partition("/")[2]
-    return page_url.partition("?")[0]
 
 
 def wanted_labels(events: Iterable[Event]) -> dict[tuple[int, str], dict[str, None]]:

@@ -23,7 +23,7 @@ metadata: Final = sa.MetaData(
     }
 )
 
-# `/cv` of `/cv?theme=backend` and of `https://example.org/cv`; equal to core.tallies.path_of
+# `/cv` of `/cv?theme=backend` and of `https://example.org/cv`; equal to core.urls.path_of
 PATH_SQL: Final = (
     "CASE WHEN left(page_url, 1) = '/' THEN split_part(page_url, '?', 1)"
     " ELSE '/' || split_part(regexp_replace(split_part(page_url, '://', 2), '^[^/]*/?', ''), '?', 1) END"
@@ -104,7 +104,7 @@ labels = sa.Table(
 ledger = sa.Table(
     "ledger",
     metadata,
-    sa.Column("only", sa.Boolean, primary_key=True, server_default=sa.true()),
+    sa.Column("singleton", sa.Boolean, primary_key=True, server_default=sa.true()),
     sa.Column("seq", sa.BigInteger, nullable=False, server_default="0", comment="number of the latest outbox row"),
     sa.Column("token", sa.Text, nullable=False, server_default="origin", comment="token of the latest outbox row"),
     sa.Column("stored", sa.BigInteger, nullable=False, server_default="0"),
@@ -112,7 +112,7 @@ ledger = sa.Table(
     sa.Column("quarantined", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("generation", sa.Integer, nullable=False, server_default="1", comment="of event_ids, now filling"),
     sa.Column("generation_since", sa.TIMESTAMP(timezone=True), nullable=False, server_default=sa.func.now()),
-    sa.CheckConstraint("only", name="one_row"),
+    sa.CheckConstraint("singleton", name="one_row"),
     comment="One row: what became of all events. Its lock is the last one that a storing transaction takes",
 )
 

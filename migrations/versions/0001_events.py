@@ -72,7 +72,7 @@ STATEMENTS = (
     """COMMENT ON TABLE labels IS 'Event types, paths and themes that are counted under their own name; see core/tallies.py'""",
     """
     CREATE TABLE ledger (
-        "only" BOOLEAN DEFAULT true NOT NULL,
+        singleton BOOLEAN DEFAULT true NOT NULL,
         seq BIGINT DEFAULT '0' NOT NULL,
         token TEXT DEFAULT 'origin' NOT NULL,
         stored BIGINT DEFAULT '0' NOT NULL,
@@ -80,8 +80,8 @@ STATEMENTS = (
         quarantined BIGINT DEFAULT '0' NOT NULL,
         generation INTEGER DEFAULT '1' NOT NULL,
         generation_since TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
-        CONSTRAINT pk_ledger PRIMARY KEY ("only"),
-        CONSTRAINT ck_ledger_one_row CHECK (only)
+        CONSTRAINT pk_ledger PRIMARY KEY (singleton),
+        CONSTRAINT ck_ledger_one_row CHECK (singleton)
     )
     """,
     """COMMENT ON TABLE ledger IS 'One row: what became of all events. Its lock is the last one that a storing transaction takes'""",
@@ -174,7 +174,7 @@ STATEMENTS = (
     "COMMENT ON VIEW generated_letters IS 'Letters, one row each: the events that letter counters count'",
     "INSERT INTO sites (id) VALUES (1)",
     "SELECT setval(pg_get_serial_sequence('sites', 'id'), 1)",
-    "INSERT INTO ledger (only) VALUES (true)",
+    "INSERT INTO ledger (singleton) VALUES (true)",
     "CREATE TABLE event_ids_1 PARTITION OF event_ids FOR VALUES IN (1)",
 )
 
