@@ -1,0 +1,108 @@
+"""Task names, Celery settings, and the doorbell: the only file of maicivy that imports celery.
+
+A Celery message never carries an event. It only says "look into the inbox", so losing one costs seconds and doubling
+one costs nothing; DESIGN and docs/architecture.md tell why.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Final
+
+import redis
+from celery import Celery
+
+from maicivy.config import Settings
+from maicivy.storage.keys import BELL
+
+INGEST: Final = "maicivy.ingest"
+SWEEP: Final = "maicivy.sweep"
+PREMAKE: Final = "maicivy.premake"
+RECONCILE: Final = "maicivy.reconcile"
+RETENTION: Final = "maicivy.retention"
+HEARTBEAT: Final = "maicivy.heartbeat"
+
+INGEST_QUEUE: Final = "ingest"
+UPKEEP_QUEUE: Final = "upkeep"
+
+BELL_S: Final = 5
+"""How long a ring counts as answered. A ring that was lost is repeated by the next event after that, or the sweep."""
+
+RINGS_APART_S: Final = 0.02
+
+log = logging.getLogger(__name__)
+
+
+def celery_app(settings: Settings) -> Celery:
+    """A Celery application with maicivy's settings and no tasks: `workers.app` adds those, the web only sends."""
+    app = Celery("maicivy", broker=settings.broker_url, set_as_current=False)
+    app.conf.update(
+        task_ignore_result=True,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        worker_prefetch_multiplier=1,
+        task_serializer="json",
+        accept_content=["json"],
+        task_default_queue=UPKEEP_QUEUE,
+        task_routes={INGEST: {"queue": INGEST_QUEUE}, SWEEP: {"queue": INGEST_QUEUE}},
+        task_time_limit=900,
+        worker_hijack_root_logger=False,
+        worker_send_task_events=False,
+        worker_cancel_long_running_tasks_on_connection_loss=True,
+        broker_connection_retry_on_startup=True,
+        broker_connection_timeout=2.0,
+        broker_transport_options={
+            "socket_timeout": 5.0,
+            "socket_connect_timeout": 2.0,
+            "visibility_timeout": 3600,
+            "global_keyprefix": "maicivy:celery:",
+        },
+        broker_pool_limit=2,
+        enable_utc=True,
+        timezone=str(settings.timezone),
+        beat_schedule_filename=str(settings.data_dir / "celerybeat-schedule"),
+    )
+    return app
+
+
+class CeleryDoorbell:
+    """Rings from a thread of its own, so that a request never waits for the broker."""
+
+    def __init__(self, app: Celery, client: redis.Redis) -> None:
+        self._app = app
+        self._client = client
+        self._wanted = threading.Event()
+        self._start = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def ring(self) -> None:
+        """See `core.ports.Doorbell`."""
+        self._wanted.set()
+        if self._thread is None:
+            with self._start:
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._run, name="doorbell", daemon=True)
+                    self._thread.start()
+
+    def ring_now(self) -> bool:
+        """Ring unless a ring is under way; true when a message was sent.
+
+        Raises:
+            Exception: whatever Redis or the broker raises; nothing is retried.
+        """
+        if not self._client.set(BELL, b"rung", nx=True, ex=BELL_S):
+            return False
+        self._app.send_task(INGEST, expires=60, retry=False)
+        return True
+
+    def _run(self) -> None:
+        pause = threading.Event()
+        while self._wanted.wait():
+            self._wanted.clear()
+            try:
+                self.ring_now()
+            except Exception as error:  # an edge: the thread must live, and the sweeper rings too
+                log.warning("doorbell_failed", extra={"error": type(error).__name__})
+                pause.wait(1.0)
+            pause.wait(RINGS_APART_S)

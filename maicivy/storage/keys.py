@@ -1,0 +1,93 @@
+"""Every Redis key, built by one function each; docs/operations.md has the same list as a table.
+
+Keys of the default site are those of seed 001; another site's carry its number after `analytics:`. What is not meant
+for other people's clients is below `maicivy:`.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Final
+
+from maicivy.core.events import DEFAULT_SITE
+from maicivy.core.periods import Period
+
+INBOX: Final = "maicivy:inbox"
+"""Stream of entries not yet stored. Lives until they are."""
+
+INBOX_GROUP: Final = "ingest"
+"""Consumer group of the workers on the inbox."""
+
+INBOX_SIZE: Final = "maicivy:inbox:size"
+"""Hash {bytes, events} of what the inbox holds. Lives as long as the inbox."""
+
+LEDGER: Final = "maicivy:ledger"
+"""Hash of lifetime counts: received, stored, duplicate, quarantined, shed, rejected:REASON. No end: totals."""
+
+CURSOR: Final = "maicivy:cursor"
+"""Hash {seq, token, timezone}: the outbox row that the aggregates stand at. No end: belongs to the aggregates."""
+
+BELL: Final = "maicivy:bell"
+"""Set while an ingest task is on its way or at work. Seconds."""
+
+WORKER_METRICS: Final = "maicivy:worker_metrics"
+"""Hash of metric samples counted in Celery workers. No end: totals."""
+
+HEARTBEATS: Final = "maicivy:heartbeats"
+"""Hash of process kind (worker, beat) to the Unix second it was last known alive. No end: two fields."""
+
+LIVE_CLIENTS: Final = "maicivy:live:clients"
+"""Sorted set of live viewers by the Unix second their lease ends. Trimmed at each use."""
+
+REBUILD_LOCK: Final = "maicivy:rebuild:lock"
+"""Held while aggregates are rebuilt. Minutes."""
+
+
+def prefix(site_id: int) -> str:
+    """`analytics:` for the default site, `analytics:SITE:` for others."""
+    return "analytics:" if site_id == DEFAULT_SITE else f"analytics:{site_id}:"
+
+
+def unique_visitors(site_id: int, period: Period, day: date) -> str:
+    """HyperLogLog of visitor ids. Until its period's lifetime has passed."""
+    return f"{prefix(site_id)}visitors:unique:{period}:{period.key(day)}"
+
+
+def stat(site_id: int, period: Period, day: date, name: str) -> str:
+    """Counter of a period; names are those of core/tallies.py. Until its period's lifetime has passed."""
+    return f"{prefix(site_id)}stats:{period}:{period.key(day)}:{name}"
+
+
+def themes(site_id: int) -> str:
+    """Sorted set theme -> views, at most 1,000 members. No end: an all-time ranking."""
+    return f"{prefix(site_id)}themes:top"
+
+
+def totals(site_id: int) -> str:
+    """Hash of lifetime counters that /metrics shows: events:TYPE, letters_generated:KIND, path:PATH, visitors."""
+    return f"{prefix(site_id)}totals"
+
+
+def presence(site_id: int) -> str:
+    """Sorted set visitor id -> Unix second last seen, trimmed to the last half hour."""
+    return f"{prefix(site_id)}realtime:visitors"
+
+
+def channel(site_id: int) -> str:
+    """Pub/sub channel of a site's events."""
+    return f"{prefix(site_id)}realtime"
+
+
+def salt(day: date) -> str:
+    """Random salt of one UTC day. Until the end of the next day."""
+    return f"maicivy:salt:{day.isoformat()}"
+
+
+def rate(client: bytes) -> str:
+    """Events of one client in its current window; named by a keyed hash. One window."""
+    return f"maicivy:rate:{client.hex()}"
+
+
+def rebuild(token: str) -> str:
+    """Prefix of the aggregates that a rebuild makes aside. An hour, or until they are switched in."""
+    return f"maicivy:rebuild:{token}:"
