@@ -1,0 +1,23 @@
+"""The Flask application: routes only. What they answer is decided in the use cases and in `core/`."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from maicivy.bootstrap import Maicivy
+from maicivy.web import collect, errors, live, middleware, ops, pages, reports
+
+
+def create_app(parts: Maicivy) -> Flask:
+    """The WSGI application over one wired installation."""
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = None  # collect counts bytes itself, to answer in the one error shape
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.url_map.strict_slashes = False
+    app.extensions["maicivy"] = parts
+    middleware.init_app(app, parts.settings)
+    errors.init_app(app)
+    for module in (collect, reports, ops, pages):
+        app.register_blueprint(module.blueprint)
+    live.init_app(app, parts)
+    return app

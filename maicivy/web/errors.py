@@ -1,0 +1,101 @@
+"""The one error shape, for every source of error, and the one place that knows which status an error has.
+
+    {"success": false, "error": {"code": ..., "message": ..., "field": ...}}
+
+`code` is stable; `field` is there when one member or parameter is to blame.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+from flask import Flask, Response, jsonify
+from werkzeug.exceptions import HTTPException
+
+from maicivy.errors import InboxFull, RateLimited, Refusal, Unavailable
+
+UNAVAILABLE_RETRY_S: Final = 2
+FULL_RETRY_S: Final = 10
+
+_STATUS: Final = {"body_too_large": 413, "rate_limited": 429, "unauthorized": 401, "forbidden": 403, "not_found": 404}
+_HTTP_CODES: Final = {
+    400: "bad_request",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "request_timeout",
+    411: "length_required",
+    413: "body_too_large",
+    415: "unsupported_media_type",
+    429: "rate_limited",
+    500: "internal_error",
+    503: "unavailable",
+}
+
+log = logging.getLogger(__name__)
+
+
+def init_app(app: Flask) -> None:
+    """Answer every error of `app` in the one shape."""
+    app.register_error_handler(Refusal, _refusal)
+    app.register_error_handler(RateLimited, _rate_limited)
+    app.register_error_handler(InboxFull, _inbox_full)
+    app.register_error_handler(Unavailable, _unavailable)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def error_body(code: str, message: str, field: str | None = None) -> dict[str, Any]:
+    """The error shape as a dict."""
+    error = {"code": code, "message": message}
+    if field is not None:
+        error["field"] = field
+    return {"success": False, "error": error}
+
+
+def error_response(status: int, code: str, message: str, field: str | None = None) -> Response:
+    """An error as a response."""
+    response = jsonify(error_body(code, message, field))
+    response.status_code = status
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _refusal(error: Refusal) -> Response:
+    return error_response(_STATUS.get(error.code, 400), error.code, error.message, error.field)
+
+
+def _rate_limited(error: RateLimited) -> Response:
+    response = error_response(429, "rate_limited", f"too many events; try again in {error.retry_after_s} s")
+    response.headers["Retry-After"] = str(error.retry_after_s)
+    return response
+
+
+def _inbox_full(error: InboxFull) -> Response:
+    response = error_response(503, "inbox_full", "the inbox is full; nothing of this request was kept")
+    response.headers["Retry-After"] = str(FULL_RETRY_S)
+    return response
+
+
+def _unavailable(error: Unavailable) -> Response:
+    log.error("unavailable", extra={"part": error.part, "reason": error.reason})
+    response = error_response(503, "unavailable", f"{error.part} does not answer; try again")
+    response.headers["Retry-After"] = str(UNAVAILABLE_RETRY_S)
+    return response
+
+
+def _http(error: HTTPException) -> Response:
+    status = error.code or 500
+    if status < 400:  # a redirect is no error
+        return Response(error.get_response().response, status, error.get_headers())
+    response = error_response(status, _HTTP_CODES.get(status, "error"), error.description or error.name)
+    for name, value in error.get_headers():
+        if name in ("Allow", "Retry-After", "WWW-Authenticate"):
+            response.headers[name] = value
+    return response
+
+
+def _unexpected(error: Exception) -> Response:
+    log.exception("unexpected_error")
+    return error_response(500, "internal_error", "an error of ours; it was logged with the id in X-Request-ID")
