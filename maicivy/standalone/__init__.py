@@ -1,0 +1,1 @@
+"""The whole of maicivy on one machine: embedded servers, and the supervisor that `maicivy up` runs."""
