@@ -41,6 +41,17 @@ class RateLimited(MaicivyError):
         self.retry_after_s = retry_after_s
 
 
+class DatabaseTooNew(MaicivyError):
+    """The database was migrated by a later maicivy, to a `revision` that this one does not know."""
+
+    def __init__(self, revision: str) -> None:
+        super().__init__(
+            f"the database is at revision {revision}, which this version of maicivy does not know: "
+            "run the version that made it, or restore a backup from before"
+        )
+        self.revision = revision
+
+
 class Unavailable(MaicivyError):
     """Something that maicivy depends on does not answer; the same request may succeed later.
 
