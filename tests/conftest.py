@@ -1,0 +1,120 @@
+"""Real servers for the tests: one embedded PostgreSQL and one embedded Valkey per session, clean for every test.
+
+`engine` and `redis_client` are what most tests want; `settings` is a whole configuration that points at both.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+from sqlalchemy import Engine, create_engine
+
+from maicivy.config import Settings, sqlalchemy_url
+from maicivy.migrate import upgrade
+from maicivy.standalone.datadir import DataDir
+from maicivy.standalone.postgres import Postgres
+from maicivy.standalone.process import start_ready
+from maicivy.standalone.valkey import Valkey
+
+_TEMPLATE = "migrated"
+# A lost test database costs nothing, so nothing waits for the disk.
+_FAST = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_connections": "100",
+    "autovacuum": "off",
+}
+
+
+@pytest.fixture(scope="session")
+def home() -> Iterator[DataDir]:
+    """A claimed data directory whose path is short enough for unix sockets."""
+    path = Path(tempfile.mkdtemp(prefix="mv-", dir="/tmp"))
+    home = DataDir(path)
+    home.claim()
+    yield home
+    home.release()
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_url(home: DataDir) -> Iterator[str]:
+    """URL of an empty database on a running PostgreSQL 18, as `DATABASE_URL` wants it."""
+    server = Postgres(home, _FAST)
+    process = start_ready(server.command(), server.is_ready, "postgres")
+    yield _url(home, "maicivy")
+    process.stop(5.0)
+
+
+@pytest.fixture(scope="session")
+def valkey_url(home: DataDir) -> Iterator[str]:
+    """URL of a running Valkey, as `REDIS_URL` wants it, with the settings of `maicivy up`."""
+    server = Valkey(home)
+    process = start_ready(server.command(), server.is_ready, "valkey")
+    yield f"unix://{server.socket}"
+    process.stop(5.0)
+
+
+@pytest.fixture(scope="session")
+def database_template(home: DataDir, postgres_url: str) -> str:
+    """Name of a database that all migrations have run on; never connected to again, so that it can be copied."""
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {_TEMPLATE}")
+    upgrade(sqlalchemy_url(_url(home, _TEMPLATE)))
+    return _TEMPLATE
+
+
+_numbers = count()
+
+
+@pytest.fixture
+def database_url(home: DataDir, postgres_url: str, database_template: str) -> Iterator[str]:
+    """URL of a migrated database of this test's own."""
+    name = f"test_{next(_numbers)}"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {database_template} STRATEGY file_copy")
+        yield _url(home, name)
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """SQLAlchemy engine on a migrated database of this test's own."""
+    engine = create_engine(sqlalchemy_url(database_url))
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def redis_client(valkey_url: str) -> Iterator[redis.Redis]:
+    """A client of an empty Valkey. Answers are bytes."""
+    with redis.Redis.from_url(valkey_url) as client:
+        client.flushall()
+        client.script_flush()
+        yield client
+
+
+@pytest.fixture
+def settings(database_url: str, valkey_url: str, redis_client: redis.Redis, tmp_path: Path) -> Settings:
+    """A configuration of its own database and an empty Valkey, everything else at its default."""
+    return Settings.from_env(
+        {
+            "MAICIVY_ENV": "test",
+            "MAICIVY_DATA_DIR": str(tmp_path),
+            "DATABASE_URL": database_url,
+            "REDIS_URL": valkey_url,
+            "SECRET_KEY": "0123456789abcdef0123456789abcdef",
+        }
+    )
+
+
+def _url(home: DataDir, database: str) -> str:
+    return f"postgresql://maicivy@/{database}?host={home.run}"
