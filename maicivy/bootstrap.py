@@ -11,11 +11,12 @@ import sqlalchemy as sa
 
 from maicivy.config import Settings
 from maicivy.queue import CeleryDoorbell, celery_app
-from maicivy.storage.connections import blocking_redis, fast_redis, postgres_engine
+from maicivy.storage.connections import postgres_engine
 from maicivy.storage.counters import RedisCounters
 from maicivy.storage.event_store import PostgresEventStore
 from maicivy.storage.inbox import RedisInbox
 from maicivy.storage.live import RedisLiveFeed
+from maicivy.storage.redis_clients import blocking_redis, fast_redis
 from maicivy.storage.salts import RedisSaltBox
 
 

@@ -1,8 +1,4 @@
-"""Clients of Redis and Postgres, and the one conversion of their errors.
-
-Two Redis clients, for redis-py 8 by default waits 5 s and retries ten times (4.3 s per call against a dead server,
-measured): a fast one for requests, and one that may block for streams and pub/sub.
-"""
+"""The engine on Postgres, and the one conversion of its errors; `redis_clients.py` does the same for Redis."""
 
 from __future__ import annotations
 
@@ -10,40 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
-import redis
 import sqlalchemy as sa
-from redis.backoff import ExponentialBackoff
-from redis.retry import Retry
 
 from maicivy.errors import RejectedByDatabase, Unavailable
+from maicivy.storage.redis_clients import blocking_redis, fast_redis, redis_errors
 
-REQUEST_TIMEOUT_S = 1.0
+# The Redis names are here until every import of them has moved to `redis_clients`.
+__all__ = ["blocking_redis", "fast_redis", "postgres_engine", "postgres_errors", "redis_errors"]
+
 POOL_TIMEOUT_S = 3
 CONNECT_TIMEOUT_S = 3
 STATEMENT_TIMEOUT_MS = 30_000
-
-
-def fast_redis(url: str) -> redis.Redis:
-    """A client for use within requests: answers or raises within about two seconds."""
-    return redis.Redis.from_url(
-        url,
-        socket_timeout=REQUEST_TIMEOUT_S,
-        socket_connect_timeout=REQUEST_TIMEOUT_S,
-        retry=Retry(ExponentialBackoff(cap=0.1, base=0.02), 2),
-        health_check_interval=0,
-        max_connections=100,
-    )
-
-
-def blocking_redis(url: str) -> redis.Redis:
-    """A client for blocking reads and pub/sub: no read timeout, one retry, connections checked every 15 s."""
-    return redis.Redis.from_url(
-        url,
-        socket_timeout=None,
-        socket_connect_timeout=2.0,
-        retry=Retry(ExponentialBackoff(cap=0.1, base=0.02), 1),
-        health_check_interval=15,
-    )
 
 
 def postgres_engine(url: str, pool_size: int, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS) -> sa.Engine:
@@ -60,15 +33,6 @@ def postgres_engine(url: str, pool_size: int, statement_timeout_ms: int = STATEM
             "options": f"-c statement_timeout={statement_timeout_ms} -c timezone=UTC",
         },
     )
-
-
-@contextmanager
-def redis_errors() -> Iterator[None]:
-    """Turns what redis-py raises when the server is away, too slow or out of memory into `Unavailable`."""
-    try:
-        yield
-    except (redis.ConnectionError, redis.TimeoutError, redis.ResponseError, OSError) as error:
-        raise Unavailable("redis", f"{type(error).__name__}: {error}") from error
 
 
 @contextmanager
