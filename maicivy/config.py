@@ -67,6 +67,7 @@ class Settings:
     ingest_linger_s: float
     cors_origins: tuple[str, ...]
     query_params: frozenset[str]
+    demo: bool
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -152,6 +153,7 @@ class _Reader:
             ingest_linger_s=self._seconds("MAICIVY_INGEST_LINGER", 1.0, 0.0, 60.0),
             cors_origins=self._list("MAICIVY_CORS_ORIGINS", "*"),
             query_params=frozenset(self._list("MAICIVY_QUERY_PARAMS", "theme,ref,source")),
+            demo=bool(self._int("MAICIVY_DEMO", 0, 0, 1)),
         )
         if self._problems:
             raise SettingsError(self._problems)
@@ -237,7 +239,9 @@ class _Reader:
         try:
             return parse(value)
         except ValueError:  # the value may hold a password: never repeat it
-            self._problems.append(f"{name} must be a URL that begins with one of {', '.join(s + '://' for s in schemes)}")
+            self._problems.append(
+                f"{name} must be a URL that begins with one of {', '.join(s + '://' for s in schemes)}"
+            )
             return None
 
     def _token(self) -> str | None:
