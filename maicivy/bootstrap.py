@@ -17,6 +17,7 @@ from maicivy.storage.event_store import PostgresEventStore
 from maicivy.storage.inbox import RedisInbox
 from maicivy.storage.live import RedisLiveFeed
 from maicivy.storage.redis_clients import blocking_redis, fast_redis
+from maicivy.storage.refusals import Refusals
 from maicivy.storage.salts import RedisSaltBox
 
 
@@ -31,6 +32,7 @@ class Maicivy:
     store: PostgresEventStore
     counters: RedisCounters
     live: RedisLiveFeed
+    refusals: Refusals
     salts: RedisSaltBox
     doorbell: CeleryDoorbell
 
@@ -57,6 +59,7 @@ def build(settings: Settings) -> Maicivy:
         store=PostgresEventStore(engine, settings.timezone),
         counters=RedisCounters(fast, settings.timezone),
         live=RedisLiveFeed(fast, blocking),
+        refusals=Refusals(fast),
         salts=RedisSaltBox(fast, settings.secret_key),
         doorbell=CeleryDoorbell(celery_app(settings), fast),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID
@@ -65,18 +66,18 @@ def announcement(event: Event) -> dict[str, Any]:
 
 
 _encoder = msgspec.msgpack.Encoder(uuid_format="bytes")
-_decoder = msgspec.msgpack.Decoder(Event)
+_decoder = msgspec.msgpack.Decoder(list[Event])
 
 
-def encode(event: Event) -> bytes:
-    """The event as the queue carries it (MessagePack); `decode` is the inverse."""
-    return _encoder.encode(event)
+def encode(events: Sequence[Event]) -> bytes:
+    """Events as the queue carries them (MessagePack); `decode` is the inverse."""
+    return _encoder.encode(events)
 
 
-def decode(payload: bytes) -> Event:
-    """The event in a queue payload.
+def decode(payload: bytes) -> list[Event]:
+    """The events in a queue payload.
 
     Raises:
-        ValueError: when the payload is no event.
+        ValueError: when the payload holds anything else.
     """
     return _decoder.decode(payload)  # msgspec.DecodeError and ValidationError are ValueErrors

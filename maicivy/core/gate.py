@@ -60,6 +60,7 @@ REASONS: Final = frozenset(
         "timestamp_too_old",
         "timestamp_in_future",
         "invalid_visitor",
+        "unauthorized",
         "rate_limited",
         "do_not_track",
     }

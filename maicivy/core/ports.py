@@ -28,10 +28,12 @@ class Sender(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One element of the inbox: the payloads appended together, and what is needed to take it out again."""
+    """One element of the inbox: payloads of `core.events.encode` that were appended together, holding `events` events
+    and `size` bytes in all."""
 
     id: str
     payloads: list[bytes]
+    events: int
     size: int
 
 
