@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from typing import Any, Protocol
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -124,14 +125,41 @@ class EventStore(Protocol):
     def outbox_after(self, seq: int, limit: int) -> list[OutboxRow]:
         """Outbox rows with a higher number, ascending, without gaps from the first one returned."""
 
-    def timeline(self, site_id: int, limit: int, offset: int, before: tuple[datetime, UUID] | None) -> list[Event]:
+
+class StoredEvent(msgspec.Struct, frozen=True):
+    """One row of `analytics_events` as readers see it. `event_data` is the text of a JSON object: a stored number may
+    have more digits than any Python or JSON library likes, so it is handed on and never parsed."""
+
+    id: UUID
+    visitor_id: UUID
+    event_type: str
+    event_data: str
+    page_url: str
+    referrer: str
+    session_duration: int
+    created_at: datetime
+
+
+class EventQueries(Protocol):
+    """Questions that are answered from stored events; everything else comes from counters."""
+
+    def timeline(
+        self, site_id: int, limit: int, offset: int, before: tuple[datetime, UUID] | None
+    ) -> list[StoredEvent]:
         """Latest events first, by (created_at, id); `before` starts after that event."""
 
-    def heatmap(self, site_id: int, page: str | None, since: datetime, limit: int) -> list[tuple[int, int, int]]:
+    def heatmap(
+        self, site_id: int, page: str | None, since: datetime, until: datetime, limit: int
+    ) -> list[tuple[int, int, int]]:
         """(x, y, count) of events with numeric `event_data.x` and `.y`, most frequent first, then by x and y.
 
-        A `page` without query string matches whatever query the stored URL has.
+        Positions are rounded to whole numbers; one beyond a million, in either direction, is no position of a page
+        and left out. A `page` without query string matches whatever query the stored URL has, and a `page` without
+        host whatever host.
         """
+
+    def themes(self, site_id: int, first: date, end: date, zone: ZoneInfo, limit: int) -> list[tuple[str, int]]:
+        """Themes viewed from day `first` up to, not including, `end` of `zone`, most viewed first, then by name."""
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -156,8 +184,13 @@ class Counters(Protocol):
     def days(self, site_id: int, days: Sequence[date], names: Sequence[str]) -> list[tuple[list[int], int]]:
         """The same for many days, in their order. One pipeline."""
 
+    def periods(
+        self, site_id: int, periods: Sequence[tuple[Period, date]], names: Sequence[str]
+    ) -> list[tuple[list[int], int]]:
+        """The same for any mixture of periods, in their order. One pipeline."""
+
     def themes(self, site_id: int, limit: int) -> list[tuple[str, int]]:
-        """Most viewed first."""
+        """Most viewed first, then by name."""
 
     def last_seen(self, visitors: Iterable[tuple[int, UUID]]) -> dict[tuple[int, UUID], float]:
         """Unix second of the latest event of each visitor that was seen in the last half hour."""
