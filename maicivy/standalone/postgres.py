@@ -88,7 +88,7 @@ class Postgres:
             log=self.home.log / "postgres.log",
             user=runner.user,
             stop_signal=signal.SIGINT,  # fast shutdown: sessions are ended, a checkpoint is written
-            death_signal=signal.SIGQUIT,  # immediate: it ends its children, and recovers from the WAL next time
+            kill_signal=signal.SIGQUIT,  # immediate: it ends its children, and recovers from the WAL next time
         )
 
     def is_ready(self) -> bool:

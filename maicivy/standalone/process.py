@@ -44,7 +44,7 @@ class Command:
     log: Path | None = None
     user: int | None = None
     stop_signal: signal.Signals = signal.SIGTERM
-    death_signal: signal.Signals = signal.SIGKILL  # what the kernel sends when the parent dies
+    kill_signal: signal.Signals = signal.SIGKILL  # ends it at once; the kernel sends it when the parent dies
 
 
 class Process:
@@ -60,7 +60,7 @@ class Process:
         parent = os.getpid()
 
         def before_exec() -> None:
-            die_with_parent(command.death_signal, parent)
+            die_with_parent(command.kill_signal, parent)
 
         try:
             with contextlib.ExitStack() as stack:
@@ -132,7 +132,7 @@ def start_ready(command: Command, is_ready: Callable[[], bool], name: str, timeo
             continue
         process.stop(1.0)
         what = f"is not ready after {timeout_s:g} s" if code is None else f"ended with {describe_exit(code)}"
-        raise StartRefused(f"{name} {what}{see_log(command)}")
+        raise StartRefused(f"{name} {what}{see_log(process)}")
     return process
 
 
@@ -158,17 +158,24 @@ def describe_exit(code: int) -> str:
         return f"signal {-code}"
 
 
-def see_log(command: Command) -> str:
-    """Where to read on, as the end of a sentence: the last line of the log, and its path."""
-    if command.log is None:
+def see_log(process: Process) -> str:
+    """Where to read on, as the end of a sentence: the last line of its log, and the path."""
+    log = process.command.log
+    if log is None:
         return ""
+    line = last_line(log)
+    return f": {line} (more in {log})" if line else f" (log: {log})"
+
+
+def last_line(log: Path) -> str | None:
+    """The last line of `log` that is not blank, at most 300 characters; None when there is none."""
     try:
-        with command.log.open("rb") as log:
-            log.seek(max(0, os.fstat(log.fileno()).st_size - 4096))
-            lines = [line for line in log.read().decode("utf-8", "replace").splitlines() if line.strip()]
+        with log.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))
+            lines = [line.strip() for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
     except OSError:
-        return ""
-    return f": {lines[-1].strip()[:300]} (more in {command.log})" if lines else f" (log: {command.log})"
+        return None
+    return lines[-1][:300] if lines else None
 
 
 @contextlib.contextmanager
