@@ -1,0 +1,80 @@
+from gevent import monkey; monkey.patch_all()  # fmt: skip  # noqa: E702, I001
+"""How gunicorn serves maicivy. A name in here that is also the name of a setting is that setting.
+
+Nothing of maicivy, and no driver, may be imported above the patch: psycopg chooses how to wait for its socket when it
+is first imported, and chosen before the patch one query would block the whole worker.
+"""
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+
+from maicivy.config import Settings
+from maicivy.errors import SettingsError
+
+try:
+    settings = Settings.from_env()
+except SettingsError as error:
+    sys.exit(f"maicivy: {error}")
+
+
+def metrics_dir() -> str:
+    # Where the web processes share their counters; counts of processes that no longer exist are dropped by emptying it.
+    path = settings.data_dir / "metrics"
+    try:
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(parents=True, mode=0o700)
+        return str(path)
+    except OSError:
+        return tempfile.mkdtemp(prefix="maicivy-metrics-")
+
+
+# Read by prometheus_client when it is imported, which is later: wsgi.py is loaded in the workers.
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics_dir()
+
+host = f"[{settings.host}]" if ":" in settings.host else settings.host
+bind = f"{host}:{settings.port}"
+workers = settings.web_concurrency
+worker_class = "gevent"
+worker_connections = 1000
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # the heartbeat file: never on a disk
+preload_app = False
+control_socket_disable = True  # gunicorn 27 would open one in the home directory
+
+timeout = 30
+graceful_timeout = 8
+keepalive = 5
+limit_request_line = 8190
+limit_request_fields = 100
+limit_request_field_size = 8190
+forwarded_allow_ips = ""  # X-Forwarded-* is believed by MAICIVY_TRUSTED_PROXIES alone, in the application
+
+accesslog = None  # the application logs one structured line per request
+errorlog = "-"
+loglevel = "warning" if settings.log_level == "info" else settings.log_level
+proc_name = "maicivy"
+
+
+def post_fork(server, worker):
+    """Ties a worker to its master: one that outlives it would keep the port."""
+    from maicivy.standalone.process import die_with_parent
+
+    die_with_parent(signal.SIGKILL, worker.ppid)
+
+
+def post_worker_init(worker):
+    """Refuses to serve with a driver that would block the whole worker."""
+    from psycopg import waiting
+
+    if waiting.wait is getattr(waiting, "wait_c", None):  # the one in C knows nothing of greenlets
+        worker.log.critical("psycopg was imported before gevent patched the standard library")
+        sys.exit(4)  # gunicorn: the application cannot be loaded; do not try again
+
+
+def child_exit(server, worker):
+    """Takes a dead worker's gauges out of /metrics."""
+    from prometheus_client import multiprocess
+
+    multiprocess.mark_process_dead(worker.pid)
