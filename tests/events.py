@@ -31,7 +31,7 @@ def event(
     at: datetime = NOON,
     visitor: int = 1,
     page_url: str = "/cv",
-    id: UUID | None = None,
+    id: UUID | None = None,  # noqa: A002
     site_id: int = DEFAULT_SITE,
     previous: UUID | None = None,
 ) -> Event:

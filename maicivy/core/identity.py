@@ -68,6 +68,11 @@ def first_id_of(day: date) -> UUID:
     return UUID(int=(day.toordinal() - _EPOCH & 0xFFFF) << 112)
 
 
+def day_of(visitor_id: UUID) -> date:
+    """The salt's day that a visitor id carries."""
+    return date.fromordinal(_EPOCH + (visitor_id.int >> 112))
+
+
 def client_key(salts: Salts, address: str) -> bytes:
     """What stands for an address in the rate limiter: a keyed hash; all of an IPv6 /64 is one client."""
     if ":" in address:

@@ -75,11 +75,14 @@ class InboxStatus(msgspec.Struct, frozen=True):
     oldest_s: float
 
 
-class Stored(msgspec.Struct, frozen=True):
-    """What a transaction did: the events that were new, and the outbox number it was given (0: it moved nothing)."""
+class Parcel(msgspec.Struct, frozen=True):
+    """The content of one inbox entry: `receipt` is its id, `expected` how many events it was appended with,
+    `unreadable` the payloads that hold no events."""
 
-    new: list[Event]
-    seq: int
+    receipt: str
+    expected: int
+    events: list[Event]
+    unreadable: list[bytes]
 
 
 class OutboxRow(msgspec.Struct, frozen=True):
@@ -92,35 +95,23 @@ class OutboxRow(msgspec.Struct, frozen=True):
     tally: Tally
 
 
-class Counts(msgspec.Struct, frozen=True):
-    """Recounted aggregates of one site.
+class Stored(msgspec.Struct, frozen=True):
+    """What a transaction did: the events that were new, and the outbox row it wrote, if it moved anything."""
 
-    Attributes:
-        days: ISO date -> counter name -> how many (see `core.tallies`).
-        totals: counter name -> how many, since the beginning: paths, themes, event types, letters.
-        visitors_total: visitors ever stored.
-    """
-
-    days: dict[str, dict[str, int]]
-    totals: dict[str, int]
-    visitors_total: int
+    new: list[Event]
+    row: OutboxRow | None
 
 
 class EventStore(Protocol):
     """Events in and out of Postgres, which is the truth for everything that was ever counted."""
 
-    def store(self, events: Sequence[Event], receipts: Sequence[str]) -> Stored:
-        """Store the events that are new, in one transaction with visitors, outbox and ledger.
+    def store(self, parcels: Sequence[Parcel]) -> Stored:
+        """Store the events that are new, in one transaction with visitors, quarantine, receipts, ledger and outbox.
 
-        An id that was stored in the last seven days is a duplicate and changes nothing but the ledger. `receipts`
-        names the inbox entries that the events came from: of one already seen the duplicates are not counted again.
-
-        Raises:
-            RejectedByDatabase: the data itself is refused; nothing of this call was stored.
+        An id that was stored in the last seven days is a duplicate and changes nothing but the ledger. Events that
+        the database refuses for their data go to quarantine, the others are stored. Safe to repeat: an entry whose
+        receipt is known is not counted again.
         """
-
-    def quarantine(self, payload: bytes, reason: str, receipt: str) -> None:
-        """Put a payload aside for a person to look at, and count it once. Safe to repeat."""
 
     def outbox_after(self, seq: int, limit: int) -> list[OutboxRow]:
         """Outbox rows with a higher number, ascending, without gaps from the first one returned."""

@@ -165,10 +165,13 @@ class RedisInbox:
         return InboxStatus(int(events or 0), int(size or 0), self._max_bytes, age)
 
     def forget_idle_consumers(self, idle_s: float) -> int:
-        """Remove consumers that hold nothing and have not read for `idle_s`: names of dead processes. Returns how many."""
+        """Remove consumers that hold nothing and have not read for `idle_s`: names of dead processes.
+
+        Returns how many.
+        """
         with redis_errors():
             try:
-                consumers = cast(list[dict[str, Any]], self._fast.xinfo_consumers(keys.INBOX, keys.INBOX_GROUP))
+                consumers = self._fast.xinfo_consumers(keys.INBOX, keys.INBOX_GROUP)
             except redis.ResponseError:
                 return 0  # no stream or no group yet
             gone = [c["name"] for c in consumers if c["pending"] == 0 and c["idle"] > idle_s * 1000]

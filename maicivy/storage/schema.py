@@ -110,6 +110,7 @@ ledger = sa.Table(
     sa.Column("stored", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("duplicate", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("quarantined", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("labels_version", sa.Integer, nullable=False, server_default="1", comment="raised when labels change"),
     sa.Column("generation", sa.Integer, nullable=False, server_default="1", comment="of event_ids, now filling"),
     sa.Column("generation_since", sa.TIMESTAMP(timezone=True), nullable=False, server_default=sa.func.now()),
     sa.CheckConstraint("singleton", name="one_row"),

@@ -78,6 +78,7 @@ STATEMENTS = (
         stored BIGINT DEFAULT '0' NOT NULL,
         duplicate BIGINT DEFAULT '0' NOT NULL,
         quarantined BIGINT DEFAULT '0' NOT NULL,
+        labels_version INTEGER DEFAULT '1' NOT NULL,
         generation INTEGER DEFAULT '1' NOT NULL,
         generation_since TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
         CONSTRAINT pk_ledger PRIMARY KEY (singleton),
@@ -86,6 +87,7 @@ STATEMENTS = (
     """,
     """COMMENT ON TABLE ledger IS 'One row: what became of all events. Its lock is the last one that a storing transaction takes'""",
     """COMMENT ON COLUMN ledger.seq IS 'number of the latest outbox row'""",
+    """COMMENT ON COLUMN ledger.labels_version IS 'raised when labels change'""",
     """COMMENT ON COLUMN ledger.generation IS 'of event_ids, now filling'""",
     """COMMENT ON COLUMN ledger.token IS 'token of the latest outbox row'""",
     """
