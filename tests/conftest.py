@@ -35,7 +35,7 @@ _FAST = {
 
 
 @pytest.fixture(scope="session")
-def home() -> Iterator[DataDir]:
+def server_home() -> Iterator[DataDir]:
     """A claimed data directory whose path is short enough for unix sockets."""
     path = Path(tempfile.mkdtemp(prefix="mv-", dir="/tmp"))
     home = DataDir(path)
@@ -46,29 +46,29 @@ def home() -> Iterator[DataDir]:
 
 
 @pytest.fixture(scope="session")
-def postgres_url(home: DataDir) -> Iterator[str]:
+def postgres_url(server_home: DataDir) -> Iterator[str]:
     """URL of an empty database on a running PostgreSQL 18, as `DATABASE_URL` wants it."""
-    server = Postgres(home, _FAST)
+    server = Postgres(server_home, _FAST)
     process = start_ready(server.command(), server.is_ready, "postgres")
-    yield _url(home, "maicivy")
+    yield _url(server_home, "maicivy")
     process.stop(5.0)
 
 
 @pytest.fixture(scope="session")
-def valkey_url(home: DataDir) -> Iterator[str]:
+def valkey_url(server_home: DataDir) -> Iterator[str]:
     """URL of a running Valkey, as `REDIS_URL` wants it, with the settings of `maicivy up`."""
-    server = Valkey(home)
+    server = Valkey(server_home)
     process = start_ready(server.command(), server.is_ready, "valkey")
     yield f"unix://{server.socket}"
     process.stop(5.0)
 
 
 @pytest.fixture(scope="session")
-def database_template(home: DataDir, postgres_url: str) -> str:
+def database_template(server_home: DataDir, postgres_url: str) -> str:
     """Name of a database that all migrations have run on; never connected to again, so that it can be copied."""
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {_TEMPLATE}")
-    upgrade(sqlalchemy_url(_url(home, _TEMPLATE)))
+    upgrade(sqlalchemy_url(_url(server_home, _TEMPLATE)))
     return _TEMPLATE
 
 
@@ -76,12 +76,12 @@ _numbers = count()
 
 
 @pytest.fixture
-def database_url(home: DataDir, postgres_url: str, database_template: str) -> Iterator[str]:
+def database_url(server_home: DataDir, postgres_url: str, database_template: str) -> Iterator[str]:
     """URL of a migrated database of this test's own."""
     name = f"test_{next(_numbers)}"
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {database_template} STRATEGY file_copy")
-        yield _url(home, name)
+        yield _url(server_home, name)
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
@@ -116,5 +116,5 @@ def settings(database_url: str, valkey_url: str, redis_client: redis.Redis, tmp_
     )
 
 
-def _url(home: DataDir, database: str) -> str:
-    return f"postgresql://maicivy@/{database}?host={home.run}"
+def _url(server_home: DataDir, database: str) -> str:
+    return f"postgresql://maicivy@/{database}?host={server_home.run}"

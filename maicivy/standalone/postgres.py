@@ -74,6 +74,14 @@ class Postgres:
             StartRefused: no binaries, no user it could run as, a cluster of another version or user, one in use.
         """
         runner = find_runner()
+        owner = self.home.path.stat().st_uid
+        if runner.prefix and owner != os.geteuid():  # in its namespace root may not do more than others
+            raise StartRefused(
+                f"MAICIVY_DATA_DIR {self.home.path} belongs to uid {owner}, and this is uid {os.geteuid()}: "
+                "run maicivy as that user or set another MAICIVY_DATA_DIR"
+            )
+        if runner.user is not None:
+            _let_in(runner.user, self.home)
         if not (self.data / "PG_VERSION").exists():
             self._create(runner)
         self._check_owner(runner)
@@ -99,12 +107,16 @@ class Postgres:
     def _create(self, runner: Runner) -> None:
         # Built beside its place and renamed: a start that is interrupted leaves no half a cluster.
         building = self.data.with_name("postgres.new")
-        shutil.rmtree(building, ignore_errors=True)
-        if self.data.exists() and any(self.data.iterdir()):
-            raise StartRefused(f"{self.data} is no PostgreSQL data directory and not empty: move it away")
-        building.mkdir(mode=0o700)
-        if runner.user is not None:
-            _give_to(runner.user, building, self.home)
+        try:
+            if self.data.exists() and any(self.data.iterdir()):
+                raise StartRefused(f"{self.data} is no PostgreSQL data directory and not empty: move it away")
+            if building.exists():
+                shutil.rmtree(building)
+            building.mkdir(mode=0o700)
+            if runner.user is not None:
+                os.chown(building, runner.user, runner.user)
+        except OSError as error:
+            raise StartRefused(f"{error.filename} is not usable: {error.strerror}") from error
         initdb = [
             str(binary("initdb")),
             *("-D", str(building), "-U", USER, "--auth=trust", "--encoding=UTF8", "--no-instructions"),
@@ -186,16 +198,22 @@ def find_runner() -> Runner:
     """The gentlest way to run Postgres here.
 
     Raises:
-        StartRefused: this is root, and neither a user namespace nor an unprivileged user will do.
+        StartRefused: this is root, or a user without a name, and neither a user namespace nor another user will do.
     """
-    if os.geteuid() != 0:
+    if _is_named(os.geteuid()):
         return Runner()
     unshare = shutil.which("unshare")
-    if unshare is not None:
-        # A namespace in which root's files belong to uid 1000: no new user, no chmod. Containers may forbid it.
-        prefix = (unshare, "--user", "--map-user=1000")
+    stand_in = next(filter(_is_named, (1000, *(entry.pw_uid for entry in pwd.getpwall()))), None)
+    if unshare is not None and stand_in is not None:
+        # A user namespace in which our own files belong to that uid: no new user, no chmod. Containers may forbid it.
+        prefix = (unshare, "--user", f"--map-user={stand_in}")
         if _succeeds([*prefix, str(binary("postgres")), "--version"]):
             return Runner(prefix=prefix)
+    if os.geteuid() != 0:
+        raise StartRefused(
+            f"PostgreSQL does not run as a user without a name, such as this one (uid {os.geteuid()}): "
+            "add it to /etc/passwd, or set DATABASE_URL to a server of your own"
+        )
     for name in ("postgres", "nobody"):
         with contextlib.suppress(KeyError):
             user = pwd.getpwnam(name).pw_uid
@@ -205,6 +223,14 @@ def find_runner() -> Runner:
         "PostgreSQL does not run as root, and here neither a user namespace nor the user postgres or nobody will do: "
         "start maicivy as an ordinary user, or set DATABASE_URL to a server of your own"
     )
+
+
+def _is_named(uid: int) -> bool:
+    # PostgreSQL refuses root, and every user that is missing from /etc/passwd.
+    try:
+        return uid != 0 and bool(pwd.getpwuid(uid).pw_name)
+    except KeyError:
+        return False
 
 
 @cache
@@ -249,14 +275,13 @@ def _succeeds(arguments: list[str], user: int | None = None) -> bool:
     return done.returncode == 0
 
 
-def _give_to(user: int, building: Path, home: DataDir) -> None:
-    # The unprivileged user must get through to its cluster: search permission on our directory, nothing to read.
-    os.chown(building, user, user)
+def _let_in(user: int, home: DataDir) -> None:
+    # Another user must get through to its cluster: search permission on our directory, nothing to read.
     os.chown(home.run, user, user)
     home.path.chmod(0o711)
-    if not _succeeds(["/bin/sh", "-c", 'test -w "$0"', str(building)], user):
+    if not _succeeds(["/bin/sh", "-c", 'test -x "$0" && test -w "$1"', str(home.path), str(home.run)], user):
         raise StartRefused(
-            f"PostgreSQL does not run as root, and uid {user} has no access to {building}: set MAICIVY_DATA_DIR to a "
+            f"PostgreSQL does not run as root, and uid {user} has no access to {home.path}: set MAICIVY_DATA_DIR to a "
             "directory that others may enter, or DATABASE_URL to a server of your own"
         )
 
