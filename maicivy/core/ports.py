@@ -135,9 +135,12 @@ class EventQueries(Protocol):
     """Questions that are answered from stored events; everything else comes from counters."""
 
     def timeline(
-        self, site_id: int, limit: int, offset: int, before: tuple[datetime, UUID] | None
+        self, site_id: int, limit: int, offset: int, before: tuple[datetime, UUID] | None, now: datetime
     ) -> list[StoredEvent]:
-        """Latest events first, by (created_at, id); `before` starts after that event."""
+        """Latest events first, by (created_at, id); `before` starts after that event.
+
+        `now` bounds nothing: it is where looking begins.
+        """
 
     def heatmap(
         self, site_id: int, page: str | None, since: datetime, until: datetime, limit: int
