@@ -6,6 +6,7 @@ environment in one go. Nothing else in maicivy looks at `os.environ`, and nothin
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
@@ -13,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from maicivy.errors import SettingsError
@@ -125,14 +126,14 @@ class _Reader:
         run = runtime_dir(data_dir)
         database_url = self._url("DATABASE_URL", ("postgres", "postgresql", "postgresql+psycopg"))
         redis_url = self._url("REDIS_URL", ("redis", "rediss", "unix"))
-        effective_redis = redis_url or f"unix://{run / 'valkey.sock'}"
+        effective_redis = redis_url or f"unix://{quote(str(run / 'valkey.sock'))}"
         broker_url = self._url("CELERY_BROKER_URL", ("redis", "rediss", "unix", "amqp", "amqps"))
         settings = Settings(
             env=env,
             host=self._text("HOST", "127.0.0.1"),
             port=self._int("PORT", 8080, 1, 65535),
             data_dir=data_dir,
-            database_url=sqlalchemy_url(database_url or f"postgresql://maicivy@/maicivy?host={run}"),
+            database_url=sqlalchemy_url(database_url or f"postgresql://maicivy@/maicivy?host={quote(str(run))}"),
             redis_url=effective_redis,
             broker_url=celery_broker_url(broker_url or effective_redis),
             embedded_postgres=database_url is None,
@@ -265,14 +266,20 @@ class _Reader:
         path = data_dir / "secret_key"
         try:
             data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-            try:
-                descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            except FileExistsError:
-                return path.read_text(encoding="ascii").strip()
-            with os.fdopen(descriptor, "w", encoding="ascii") as file:
-                secret = secrets.token_hex(32)
-                file.write(secret)
-            return secret
-        except OSError as error:
-            self._problems.append(f"MAICIVY_DATA_DIR {data_dir} is not writable: {error.strerror}")
+            if not path.exists():
+                # Written aside and linked: of several processes that start at once, all read the same whole secret.
+                aside = data_dir / f"secret_key.{os.getpid()}"
+                with open(aside, "x", encoding="ascii", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+                    file.write(secrets.token_hex(32))
+                with contextlib.suppress(FileExistsError):
+                    path.hardlink_to(aside)
+                aside.unlink()
+            secret = path.read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            self._problems.append(f"MAICIVY_DATA_DIR {data_dir} is not writable: {getattr(error, 'strerror', error)}")
             return ""
+        if len(secret) < MIN_SECRET_CHARS:
+            self._problems.append(
+                f"{path} holds no secret of {MIN_SECRET_CHARS} characters; remove it or set SECRET_KEY"
+            )
+        return secret
