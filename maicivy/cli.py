@@ -47,10 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     name = given[0] if given else ""
     if name not in COMMANDS:
-        parser = _overview()
-        parser.parse_args(given)
-        parser.print_help()
-        return 0 if not given else 2
+        _overview().parse_args(given or ["--help"])  # exits: with the help, or refusing the name
     command = cast(CommandModule, importlib.import_module(COMMANDS[name].module))
     parser = argparse.ArgumentParser(prog=f"maicivy {name}", description=COMMANDS[name].purpose)
     command.add_arguments(parser)

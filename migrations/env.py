@@ -8,7 +8,7 @@ from alembic import context
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import current_app
-from sqlalchemy import Connection, text
+from sqlalchemy import Column, Connection, text
 
 from maicivy.errors import DatabaseTooNew
 
@@ -20,6 +20,11 @@ database = current_app.extensions["migrate"].db
 def is_ours(name: str | None, kind: str, _parents: Any) -> bool:
     """False for what the schema does not declare because the program makes it: partitions, premade day by day."""
     return kind != "table" or name in database.metadata.tables or name not in partitions
+
+
+def is_comparable(item: Any, _name: str | None, kind: str, _reflected: bool, counterpart: Any) -> bool:
+    """False for an index over expressions that exists on both sides: Postgres reports them in its own spelling."""
+    return kind != "index" or counterpart is None or all(isinstance(part, Column) for part in item.expressions)
 
 
 def drop_empty(_context: Any, _revision: Any, directives: list[Any]) -> None:
@@ -58,6 +63,7 @@ else:
             connection=connection,
             target_metadata=database.metadata,
             include_name=is_ours,
+            include_object=is_comparable,
             compare_server_default=True,
             transaction_per_migration=True,
             process_revision_directives=drop_empty,
