@@ -1,0 +1,233 @@
+"""The live channel: how events are announced and heard over Redis pub/sub, and the places that its viewers share.
+
+Both sides stand here next to each other, because the channel, the messages and their limits are one agreement between
+the worker that publishes and the web processes that listen. Nothing here is durable: whoever is not listening misses
+it, and every number that matters can be read elsewhere.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, cast
+
+import msgspec
+import redis
+
+from maicivy.core.events import Event, announcement
+from maicivy.metrics import REDIS_DURATION, timed
+from maicivy.storage import keys
+from maicivy.storage.redis_clients import redis_errors
+
+ANNOUNCED_EVENTS: Final = 500
+"""At most so many events of a site are announced per call: the size of the largest batch that a client may post. More
+is a backlog being worked off, which nobody can read anyway."""
+
+ANNOUNCED_BYTES: Final = 1 << 20
+"""And so many bytes of a site. Redis cuts a subscriber off that lags 32 MB behind (its default for pub/sub)."""
+
+CONTROL_TYPES: Final = frozenset({"initial_stats", "heartbeat", "pong", "gap"})
+"""Messages of the server itself. An event that somebody named like one is stored and counted but not announced, or
+anybody could post false statistics into every dashboard."""
+
+LEASE_S: Final = 20
+"""A place lives so long after it was taken or renewed; renewed every five seconds, it survives three lost renewals."""
+
+_WAIT_S: Final = 1.0
+_PING_AFTER_S: Final = 5.0
+_DEAD_AFTER_S: Final = 15.0
+_RETRY_S: Final = 0.1
+_RETRY_CAP_S: Final = 2.0
+
+log = logging.getLogger(__name__)
+
+
+def gap(dropped: int) -> bytes:
+    """The message that stands where `dropped` events are missing."""
+    return msgspec.json.encode({"type": "gap", "dropped": dropped})
+
+
+class RedisLiveFeed:
+    """Publishes and listens; `places` counts the viewers. Safe for threads."""
+
+    def __init__(self, fast: redis.Redis, blocking: redis.Redis) -> None:
+        self._fast = fast
+        self._blocking = blocking
+        self.places = LivePlaces(fast)
+
+    def publish(self, events: Sequence[Event]) -> None:
+        """See `core.ports.LiveFeed`. Of more than `ANNOUNCED_EVENTS` or `ANNOUNCED_BYTES` of one site the newest are
+        announced, after a `gap` that counts the others.
+
+        Raises:
+            Unavailable: Redis does not answer; some may have been announced.
+        """
+        by_site: dict[int, list[Event]] = {}
+        for event in events:
+            if event.event_type not in CONTROL_TYPES:
+                by_site.setdefault(event.site_id, []).append(event)
+        if not by_site:
+            return
+        with timed(REDIS_DURATION, "publish"), redis_errors():
+            channels = {keys.channel(site_id): site_id for site_id in by_site}
+            heard = cast(list[tuple[bytes, int]], self._fast.pubsub_numsub(*channels))
+            pipe = self._fast.pipeline(transaction=False)
+            for channel, listeners in heard:
+                if listeners:
+                    for message in _newest(by_site[channels[channel.decode()]]):
+                        pipe.publish(channel, message)
+            if len(pipe):
+                pipe.execute()
+
+    def listen(
+        self,
+        site_ids: Sequence[int],
+        until: threading.Event | None = None,
+        listening: threading.Event | None = None,
+    ) -> Iterator[tuple[int, bytes]]:
+        """See `core.ports.LiveFeed`. Ends within about a second after `until` is set; `listening` is set for as long
+        as the subscription stands."""
+        until = until or threading.Event()
+        listening = listening or threading.Event()
+        sites = {keys.channel(site_id).encode(): site_id for site_id in site_ids}
+        failures = 0
+        while not until.is_set():
+            try:
+                with self._blocking.pubsub() as pubsub:  # type: ignore[no-untyped-call]
+                    pubsub.subscribe(*sites)
+                    for message in _messages(pubsub, until):
+                        if message["type"] == "message":
+                            yield sites[message["channel"]], message["data"]
+                        elif message["type"] == "subscribe":
+                            listening.set()
+                            failures = 0
+            except (redis.RedisError, OSError) as error:
+                listening.clear()
+                if not failures:
+                    log.warning("live_feed_lost", extra={"error": type(error).__name__})
+                pause = min(_RETRY_CAP_S, _RETRY_S * 2 ** min(failures, 10))
+                until.wait(pause * random.uniform(0.5, 1.0))
+                failures += 1
+
+
+class LivePlaces:
+    """How many may watch at the same time, over all processes together.
+
+    A place is a lease, so that those of a process that was killed come free by themselves. Leases end by the clock of
+    Redis, the only one that all machines share.
+    """
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._take = client.register_script(_TAKE)
+        self._renew = client.register_script(_RENEW)
+        self._count = client.register_script(_COUNT)
+        self._client = client
+
+    def take(self, place: str, limit: int) -> bool:
+        """Take a place for `LEASE_S` under a name of the caller's; false when `limit` are taken. Atomic.
+
+        Raises:
+            Unavailable: Redis does not answer.
+        """
+        with timed(REDIS_DURATION, "live_place"), redis_errors():
+            return bool(self._take(keys=[keys.LIVE_CLIENTS], args=[LEASE_S, limit, place]))
+
+    def renew(self, places: Iterable[str]) -> None:
+        """Hold places for another `LEASE_S`, also when Redis has forgotten them meanwhile.
+
+        Raises:
+            Unavailable: Redis does not answer.
+        """
+        names = list(places)
+        if names:
+            with timed(REDIS_DURATION, "live_place"), redis_errors():
+                self._renew(keys=[keys.LIVE_CLIENTS], args=[LEASE_S, *names])
+
+    def leave(self, *places: str) -> None:
+        """Give places back. Safe to repeat.
+
+        Raises:
+            Unavailable: Redis does not answer; the lease ends by itself.
+        """
+        with timed(REDIS_DURATION, "live_place"), redis_errors():
+            self._client.zrem(keys.LIVE_CLIENTS, *places)
+
+    def taken(self) -> int:
+        """Viewers of all processes.
+
+        Raises:
+            Unavailable: Redis does not answer.
+        """
+        with timed(REDIS_DURATION, "live_place"), redis_errors():
+            return int(cast(int, self._count(keys=[keys.LIVE_CLIENTS])))
+
+
+_NOW: Final = """
+local time = redis.call('TIME')
+local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+"""
+
+# KEYS[1] the places. ARGV[1] lease in seconds, ARGV[2] limit, ARGV[3] the place. 1 when it was taken, else 0.
+_TAKE: Final = (
+    _NOW
+    + """
+if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return 0 end
+redis.call('ZADD', KEYS[1], now + tonumber(ARGV[1]), ARGV[3])
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+return 1
+"""
+)
+
+# KEYS[1] the places. ARGV[1] lease in seconds, ARGV[2...] places.
+_RENEW: Final = (
+    _NOW
+    + """
+for i = 2, #ARGV do redis.call('ZADD', KEYS[1], now + tonumber(ARGV[1]), ARGV[i]) end
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+return 1
+"""
+)
+
+# KEYS[1] the places. How many are taken.
+_COUNT: Final = _NOW + "return redis.call('ZCARD', KEYS[1])"
+
+
+def _newest(events: Sequence[Event]) -> list[bytes]:
+    """Messages of the newest events within the limits, oldest first, behind a `gap` for those left out."""
+    messages: list[bytes] = []
+    room = ANNOUNCED_BYTES
+    for event in reversed(events[-ANNOUNCED_EVENTS:]):
+        message = msgspec.json.encode(announcement(event))
+        room -= len(message)
+        if room < 0:
+            break
+        messages.append(message)
+    if len(messages) < len(events):
+        messages.append(gap(len(events) - len(messages)))
+    messages.reverse()
+    return messages
+
+
+def _messages(pubsub: Any, until: threading.Event) -> Iterator[dict[str, Any]]:
+    """What arrives, until `until` is set. Asks a silent server for a sign of life, for a connection whose other end
+    has vanished without a word looks like one on which nothing happens.
+
+    Raises:
+        redis.ConnectionError: the connection is gone, or silent for `_DEAD_AFTER_S`.
+    """
+    heard = asked = time.monotonic()
+    while not until.is_set():
+        message = pubsub.get_message(timeout=_WAIT_S)
+        now = time.monotonic()
+        if message is not None:
+            heard = now
+            yield message
+        elif now - heard > _DEAD_AFTER_S:
+            raise redis.ConnectionError("no answer on the live channel")
+        elif now - max(heard, asked) > _PING_AFTER_S:
+            asked = now
+            pubsub.ping()

@@ -1,0 +1,192 @@
+"""The viewers of one process: one subscription, one heartbeat and one encoding for all of them.
+
+The hub runs two threads while there are viewers, one that listens to Redis and one that beats. They start with the
+first viewer, hence after gunicorn has forked, and end soon after the last, so that publishers see nobody listening.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from maicivy.core.events import DEFAULT_SITE
+from maicivy.core.ports import Snapshot
+from maicivy.errors import Unavailable
+from maicivy.storage.live import RedisLiveFeed, gap
+from maicivy.web.websocket import CloseCode, WebSocket, text_frame
+
+HEARTBEAT_S: Final = 5.0
+"""Between heartbeats, by seed 001. Places are renewed at the same pace."""
+
+FRESH_S: Final = 0.2
+"""Statistics no older than this answer `refresh_stats`: clients that ask in a loop cost five reads a second."""
+
+IDLE_BEATS: Final = 6
+"""Beats without a viewer before the subscription ends: a page that reloads finds it still there."""
+
+_POLL_S: Final = 0.2
+_SUBSCRIBE_S: Final = 1.0
+_FRAMES_PER_TURN: Final = 64
+_GAP_START: Final = gap(0)[:-2]
+
+log = logging.getLogger(__name__)
+
+
+class Hub:
+    """Fans out what `feed` hears, and what `read` says of each site, to this process's viewers. Safe for threads."""
+
+    def __init__(
+        self, feed: RedisLiveFeed, read: Callable[[int], Snapshot], site_ids: Sequence[int] = (DEFAULT_SITE,)
+    ) -> None:
+        self.closed = False
+        self._feed = feed
+        self._read = read
+        self._viewers: dict[int, dict[WebSocket, str]] = {site_id: {} for site_id in site_ids}
+        self._stats: dict[int, tuple[float, Snapshot]] = {}
+        self._alive: Callable[[], bool] = _always
+        self._lock = threading.Lock()
+        self._stop: threading.Event | None = None
+        self._listening = threading.Event()
+
+    def follow(self, alive: Callable[[], bool]) -> None:
+        """Close all connections within a second or two of `alive` turning false: they would hold up the process."""
+        self._alive = alive
+
+    def prepare(self, site_id: int) -> bytes:
+        """The first frame for a viewer, once the subscription stands or a second has passed: what happens from now on
+        it will hear of.
+
+        Raises:
+            Unavailable: Redis does not answer.
+        """
+        with self._lock:
+            self._start()
+            listening = self._listening
+        listening.wait(_SUBSCRIBE_S)
+        return self.stats(site_id)
+
+    def join(self, site_id: int, viewer: WebSocket, place: str, first: bytes) -> None:
+        """From now on `viewer` gets everything of the site, after the frame `first`; its place is held for it."""
+        viewer.offer(first, events=0)
+        with self._lock:
+            self._viewers[site_id][viewer] = place
+            self._start()
+        if self.closed:
+            viewer.close(CloseCode.GOING_AWAY)
+
+    def leave(self, site_id: int, viewer: WebSocket) -> None:
+        """Undo `join`. Safe to repeat."""
+        with self._lock:
+            self._viewers[site_id].pop(viewer, None)
+
+    def stats(self, site_id: int) -> bytes:
+        """A frame of `initial_stats`, at most `FRESH_S` old.
+
+        Raises:
+            Unavailable: Redis does not answer.
+        """
+        read_at, snapshot = self._stats.get(site_id, (0.0, None))
+        if snapshot is None or time.monotonic() - read_at > FRESH_S:
+            snapshot = self._snapshot(site_id)
+        return _stats_frame("initial_stats", snapshot)
+
+    def close(self, wait_s: float = 1.0) -> None:
+        """Say goodbye to every viewer, cut off after `wait_s` whoever does not answer, and take no more."""
+        self.closed = True
+        with self._lock:
+            viewers = [viewer for site in self._viewers.values() for viewer in site]
+            if self._stop is not None:
+                self._stop.set()
+        for viewer in viewers:
+            viewer.close(CloseCode.GOING_AWAY)
+        deadline = time.monotonic() + wait_s
+        for viewer in viewers:
+            if not viewer.over.wait(max(0.0, deadline - time.monotonic())) and wait_s:
+                viewer.abort()
+
+    def _start(self) -> None:
+        if self._stop is None and not self.closed:
+            self._stop = threading.Event()
+            self._listening = threading.Event()
+            for name, run in (("live-feed", self._listen), ("live-heart", self._beat)):
+                threading.Thread(target=run, args=(self._stop, self._listening), name=name, daemon=True).start()
+
+    def _listen(self, stop: threading.Event, listening: threading.Event) -> None:
+        while not stop.is_set():
+            try:
+                for heard, (site_id, message) in enumerate(self._feed.listen(tuple(self._viewers), stop, listening), 1):
+                    self._send(site_id, text_frame(message), _events_in(message))
+                    if not heard % _FRAMES_PER_TURN:
+                        time.sleep(0)  # under gevent: lets the writers run before more messages fill their queues
+            except Exception:  # an edge: without this thread the viewers would see nothing more, and not know
+                log.exception("live_feed_failed")
+                stop.wait(HEARTBEAT_S)
+
+    def _beat(self, stop: threading.Event, _listening: threading.Event) -> None:
+        idle = 0
+        next_beat = time.monotonic() + HEARTBEAT_S
+        while not stop.wait(_POLL_S):
+            if not self._alive():
+                self.close()
+            elif time.monotonic() >= next_beat:
+                next_beat = max(next_beat + HEARTBEAT_S, time.monotonic())
+                idle = 0 if self._heartbeat() else idle + 1
+                if idle >= IDLE_BEATS:
+                    self._end_if_idle(stop)
+
+    def _end_if_idle(self, stop: threading.Event) -> None:
+        with self._lock:
+            if not any(self._viewers.values()):
+                stop.set()
+                self._stop = None
+
+    def _heartbeat(self) -> bool:
+        """One beat for every site that is watched; whether one is."""
+        sites = [site_id for site_id, viewers in self._viewers.items() if viewers]
+        try:
+            self._renew_places()
+            for site_id in sites:
+                self._send(site_id, _stats_frame("heartbeat", self._snapshot(site_id)), events=0)
+        except Unavailable as error:  # the next beat tries again; clients notice that one is missing
+            log.warning("live_heartbeat_failed", extra={"part": error.part, "reason": error.reason})
+        except Exception:  # an edge: without this thread nothing would end the connections at shutdown
+            log.exception("live_heartbeat_failed")
+        return bool(sites)
+
+    def _renew_places(self) -> None:
+        renewed = self._places()
+        self._feed.places.renew(renewed)
+        left = renewed - self._places()
+        if left:  # their own leaving may have come before the renewal, and been undone by it
+            self._feed.places.leave(*left)
+
+    def _places(self) -> set[str]:
+        with self._lock:
+            return {place for viewers in self._viewers.values() for place in viewers.values()}
+
+    def _snapshot(self, site_id: int) -> Snapshot:
+        snapshot = self._read(site_id)
+        self._stats[site_id] = time.monotonic(), snapshot
+        return snapshot
+
+    def _send(self, site_id: int, frame: bytes, events: int) -> None:
+        for viewer in tuple(self._viewers[site_id]):
+            viewer.offer(frame, events)
+
+
+def _always() -> bool:
+    return True
+
+
+def _stats_frame(kind: str, snapshot: Snapshot) -> bytes:
+    return text_frame(msgspec.json.encode({"type": kind, "data": snapshot}))
+
+
+def _events_in(message: bytes) -> int:
+    """How many events a viewer misses who does not get this message: a `gap` of the publisher stands for many."""
+    return int(message[len(_GAP_START) : -1]) if message.startswith(_GAP_START) else 1
