@@ -65,12 +65,23 @@ def post_fork(server, worker):
 
 
 def post_worker_init(worker):
-    """Refuses to serve with a driver that would block the whole worker."""
+    """Refuses to serve with a driver that would block the whole worker; ties live viewers to the life of the worker."""
     from psycopg import waiting
 
     if waiting.wait is getattr(waiting, "wait_c", None):  # the one in C knows nothing of greenlets
         worker.log.critical("psycopg was imported before gevent patched the standard library")
         sys.exit(4)  # gunicorn: the application cannot be loaded; do not try again
+
+    from maicivy.web import live
+
+    live.hub_of(worker.wsgi).follow(lambda: worker.alive)  # open WebSockets would use up the graceful timeout
+
+
+def worker_int(worker):
+    """Says goodbye to live viewers, in the tenth of a second that a quick shutdown leaves."""
+    from maicivy.web import live
+
+    live.hub_of(worker.wsgi).close(wait_s=0)
 
 
 def child_exit(server, worker):
