@@ -11,8 +11,10 @@ import sqlalchemy as sa
 
 from maicivy.config import Settings
 from maicivy.queue import CeleryDoorbell, celery_app
+from maicivy.reports import Reports
 from maicivy.storage.connections import postgres_engine
 from maicivy.storage.counters import RedisCounters
+from maicivy.storage.event_queries import PostgresEventQueries
 from maicivy.storage.event_store import PostgresEventStore
 from maicivy.storage.inbox import RedisInbox
 from maicivy.storage.live import RedisLiveFeed
@@ -31,6 +33,7 @@ class Maicivy:
     inbox: RedisInbox
     store: PostgresEventStore
     counters: RedisCounters
+    reports: Reports
     live: RedisLiveFeed
     refusals: Refusals
     salts: RedisSaltBox
@@ -51,13 +54,15 @@ def build(settings: Settings) -> Maicivy:
     fast = fast_redis(settings.redis_url)
     blocking = blocking_redis(settings.redis_url)
     engine = postgres_engine(settings.database_url, settings.db_pool)
+    counters = RedisCounters(fast, settings.timezone)
     return Maicivy(
         settings=settings,
         engine=engine,
         redis=fast,
         inbox=RedisInbox(fast, blocking, settings.inbox_max_bytes),
         store=PostgresEventStore(engine, settings.timezone),
-        counters=RedisCounters(fast, settings.timezone),
+        counters=counters,
+        reports=Reports(counters, PostgresEventQueries(engine), settings.timezone),
         live=RedisLiveFeed(fast, blocking),
         refusals=Refusals(fast),
         salts=RedisSaltBox(fast, settings.secret_key),
