@@ -67,17 +67,20 @@ def plan(settings: Settings, home: DataDir, environ: Mapping[str, str], *, demo:
     def web() -> Command:
         return python("-m", "gunicorn", "-c", "gunicorn.conf.py", "wsgi:application")
 
+    # As root Celery warns at length about pickle, which maicivy does not accept.
+    celery = ("-W", "ignore:::celery.platforms", "-m", "celery", "--quiet", "-A", "workers.app")
+
     def worker() -> Command:
         worker_is_ready.unlink(missing_ok=True)
         return python(
-            *("-m", "celery", "-A", "workers.app", "worker", "--pool", "prefork", "-Q", "ingest,upkeep"),
+            *(*celery, "worker", "--pool", "prefork", "-Q", "ingest,upkeep"),
             *("--concurrency", str(settings.worker_concurrency), "--loglevel", settings.log_level),
             *("--without-gossip", "--without-mingle", "--without-heartbeat"),
         )
 
     def beat() -> Command:
         schedule = str(settings.data_dir / "celerybeat-schedule")
-        return python("-m", "celery", "-A", "workers.app", "beat", "-s", schedule, "--loglevel", settings.log_level)
+        return python(*celery, "beat", "-s", schedule, "--loglevel", settings.log_level)
 
     items += [
         Step("migrations", lambda: python("-m", "maicivy", "db", "prepare", log=home.log / "migrations.log")),
