@@ -12,6 +12,8 @@ import sqlalchemy as sa
 from maicivy.config import Settings
 from maicivy.queue import CeleryDoorbell, celery_app
 from maicivy.reports import Reports
+from maicivy.storage.aggregates import RedisAggregates
+from maicivy.storage.bell import Bell
 from maicivy.storage.connections import postgres_engine
 from maicivy.storage.counters import RedisCounters
 from maicivy.storage.event_queries import PostgresEventQueries
@@ -32,11 +34,13 @@ class Maicivy:
     redis: redis.Redis
     inbox: RedisInbox
     store: PostgresEventStore
+    aggregates: RedisAggregates
     counters: RedisCounters
     reports: Reports
     live: RedisLiveFeed
     refusals: Refusals
     salts: RedisSaltBox
+    bell: Bell
     doorbell: CeleryDoorbell
 
     def now(self) -> datetime:
@@ -61,10 +65,12 @@ def build(settings: Settings) -> Maicivy:
         redis=fast,
         inbox=RedisInbox(fast, blocking, settings.inbox_max_bytes),
         store=PostgresEventStore(engine, settings.timezone),
+        aggregates=RedisAggregates(fast, settings.timezone),
         counters=counters,
         reports=Reports(counters, PostgresEventQueries(engine), settings.timezone),
         live=RedisLiveFeed(fast, blocking),
         refusals=Refusals(fast),
         salts=RedisSaltBox(fast, settings.secret_key),
-        doorbell=CeleryDoorbell(celery_app(settings), fast),
+        bell=Bell(fast),
+        doorbell=CeleryDoorbell(celery_app(settings), Bell(fast)),
     )

@@ -10,11 +10,10 @@ import logging
 import threading
 from typing import Final
 
-import redis
 from celery import Celery
 
 from maicivy.config import Settings
-from maicivy.storage.keys import BELL
+from maicivy.storage.bell import Bell
 
 INGEST: Final = "maicivy.ingest"
 SWEEP: Final = "maicivy.sweep"
@@ -25,9 +24,6 @@ HEARTBEAT: Final = "maicivy.heartbeat"
 
 INGEST_QUEUE: Final = "ingest"
 UPKEEP_QUEUE: Final = "upkeep"
-
-BELL_S: Final = 5
-"""How long a ring counts as answered. A ring that was lost is repeated by the next event after that, or the sweep."""
 
 RINGS_APART_S: Final = 0.02
 
@@ -69,9 +65,9 @@ def celery_app(settings: Settings) -> Celery:
 class CeleryDoorbell:
     """Rings from a thread of its own, so that a request never waits for the broker."""
 
-    def __init__(self, app: Celery, client: redis.Redis) -> None:
+    def __init__(self, app: Celery, bell: Bell) -> None:
         self._app = app
-        self._client = client
+        self._bell = bell
         self._wanted = threading.Event()
         self._start = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -89,9 +85,9 @@ class CeleryDoorbell:
         """Ring unless a ring is under way; true when a message was sent.
 
         Raises:
-            Exception: whatever Redis or the broker raises; nothing is retried.
+            Exception: `Unavailable`, or whatever the broker's client raises; nothing is retried.
         """
-        if not self._client.set(BELL, b"rung", nx=True, ex=BELL_S):
+        if not self._bell.take():
             return False
         self._app.send_task(INGEST, expires=60, retry=False)
         return True
@@ -102,7 +98,7 @@ class CeleryDoorbell:
             self._wanted.clear()
             try:
                 self.ring_now()
-            except Exception as error:  # an edge: the thread must live, and the sweeper rings too
+            except Exception as error:  # noqa: BLE001 - an edge: the thread must live, and the sweeper rings too
                 log.warning("doorbell_failed", extra={"error": type(error).__name__})
                 pause.wait(1.0)
             pause.wait(RINGS_APART_S)

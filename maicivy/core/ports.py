@@ -7,9 +7,9 @@ end. Times are aware and UTC unless a name says otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
-from typing import Any, Protocol
+from typing import Protocol
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -19,6 +19,9 @@ from maicivy.core.events import Event
 from maicivy.core.identity import Salts
 from maicivy.core.periods import Period
 from maicivy.core.tallies import Tally
+
+Clock = Callable[[], datetime]
+"""The time, aware and UTC."""
 
 
 class Sender(msgspec.Struct, frozen=True):
@@ -213,5 +216,3 @@ class Doorbell(Protocol):
     def ring(self) -> None:
         """Returns at once and never raises: a ring that is lost costs seconds, for the sweeper rings too."""
 
-
-Json = dict[str, Any]

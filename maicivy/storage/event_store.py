@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC
 from typing import Any, Final
 from uuid import UUID
@@ -29,6 +30,7 @@ from maicivy.metrics import DATABASE_DURATION, timed
 from maicivy.storage.connections import postgres_errors
 from maicivy.storage.labels import LabelBook
 from maicivy.storage.partitions import GENERATION_LOCK, Partitions
+from maicivy.storage.recount import Recount, snapshot
 
 _INCOMING: Final = """/* event_store.store */
 CREATE TEMP TABLE IF NOT EXISTS incoming (
@@ -92,7 +94,7 @@ class PostgresEventStore:
 
     def __init__(self, engine: sa.Engine, zone: ZoneInfo) -> None:
         self._engine = engine
-        self._zone = zone
+        self.zone = zone
         self._labels = LabelBook()
         self.partitions = Partitions(engine)
 
@@ -105,7 +107,7 @@ class PostgresEventStore:
         )
         try:
             with postgres_errors(), timed(DATABASE_DURATION, "store_events"), self._engine.begin() as connection:
-                return _Transaction(connection, self._zone, self._labels).run(parcels, events)
+                return _Transaction(connection, self.zone, self._labels).run(parcels, events)
         except Unavailable:
             self.partitions.forget()  # one of them may be why
             raise
@@ -127,6 +129,12 @@ class PostgresEventStore:
         with postgres_errors(), self._engine.connect() as connection:
             row = connection.execute(sa.text("/* event_store.head */ SELECT seq, token FROM ledger")).one()
             return row.seq, row.token
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Recount]:
+        """A recount over one moment of the database, undisturbed by what is stored meanwhile."""
+        with snapshot(self._engine, self.zone) as recount:
+            yield recount
 
     def prune(self, applied_seq: int, keep_s: int, receipts_s: int) -> int:
         """Delete outbox rows up to `applied_seq` older than `keep_s`, and receipts older than `receipts_s`.

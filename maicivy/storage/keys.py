@@ -91,3 +91,8 @@ def rate(client: bytes) -> str:
 def rebuild(token: str) -> str:
     """Prefix of the aggregates that a rebuild makes aside. An hour, or until they are switched in."""
     return f"maicivy:rebuild:{token}:"
+
+
+def scratch(token: str) -> str:
+    """A HyperLogLog in the making. Within one transaction."""
+    return f"maicivy:scratch:{token}"

@@ -19,6 +19,24 @@ from maicivy.errors import Unavailable
 
 REQUEST_TIMEOUT_S = 1.0
 
+# Answers that tell of the server's state; any other error reply is a mistake of ours and passes through, loudly.
+# redis-py cuts the code off the errors that it has classes for, so their first words stand here too.
+_STATES = (
+    "MISCONF",
+    "OOM",
+    "READONLY",
+    "LOADING",
+    "MASTERDOWN",
+    "NOREPLICAS",
+    "BUSY",
+    "UNKILLABLE",
+    "CLUSTERDOWN",
+    "TRYAGAIN",
+    "You can't write against a read only",
+    "command not allowed when used memory",
+    "Redis is loading",
+)
+
 
 def fast_redis(url: str) -> redis.Redis:
     """A client for use within requests: answers or raises within about two seconds."""
@@ -45,8 +63,12 @@ def blocking_redis(url: str) -> redis.Redis:
 
 @contextmanager
 def redis_errors() -> Iterator[None]:
-    """Turns what redis-py raises when the server is away, too slow or out of memory into `Unavailable`."""
+    """Turns what redis-py raises when the server is away, too slow, read-only or full into `Unavailable`."""
     try:
         yield
-    except (redis.ConnectionError, redis.TimeoutError, redis.ResponseError, OSError) as error:
+    except redis.ResponseError as error:
+        if not str(error).startswith(_STATES):
+            raise
+        raise Unavailable("redis", f"{type(error).__name__}: {error}") from error
+    except (redis.ConnectionError, redis.TimeoutError, OSError) as error:
         raise Unavailable("redis", f"{type(error).__name__}: {error}") from error

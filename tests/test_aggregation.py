@@ -1,0 +1,287 @@
+"""Redis equals Postgres: by catching up, after every way of losing step, and by comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from itertools import count
+from zoneinfo import ZoneInfo
+
+import pytest
+import redis
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from maicivy.aggregation import Aggregation, Standing
+from maicivy.core.events import Event
+from maicivy.core.periods import Period
+from maicivy.core.ports import Parcel
+from maicivy.core.tallies import tally
+from maicivy.storage import keys
+from maicivy.storage.aggregates import RedisAggregates
+from maicivy.storage.event_store import PostgresEventStore
+from tests.events import event
+
+PARIS = ZoneInfo("Europe/Paris")
+LAST_YEAR = datetime.now(UTC).year  # Redis deletes by its own clock, so the story is set in days to come
+NOW = datetime(LAST_YEAR, 12, 31, 23, 30, tzinfo=UTC)  # already the next year in Paris
+TODAY = date(LAST_YEAR + 1, 1, 1)
+_receipts = count(1)
+
+
+@pytest.fixture
+def store(engine: sa.Engine) -> PostgresEventStore:
+    return PostgresEventStore(engine, PARIS)
+
+
+@pytest.fixture
+def aggregation(store: PostgresEventStore, redis_client: redis.Redis) -> Aggregation:
+    return Aggregation(store, RedisAggregates(redis_client, PARIS), lambda: NOW)
+
+
+def save(store: PostgresEventStore, *events: Event) -> None:
+    store.store([Parcel(f"{next(_receipts)}-0", len(events), list(events), [])])
+
+
+def mixture(start: datetime = NOW) -> list[Event]:
+    return [
+        event(at=start, visitor=1, page_url="/cv?theme=backend", data={"theme": "backend"}),
+        event(at=start, visitor=2, page_url="https://example.org"),
+        event("letter_generated", {"type": "motivation"}, at=start, visitor=2),
+        event("letter_generated", {"type": "anti_motivation", "theme": ""}, at=start - timedelta(hours=2), visitor=3),
+        event("letter_generated", {"type": 7, "theme": 7}, at=start - timedelta(days=8), visitor=3),
+        event("click", {"theme": "backend"}, at=start - timedelta(days=40), visitor=4),
+    ]
+
+
+def aggregates(client: redis.Redis) -> dict[bytes, object]:
+    """Everything that is derived, in a form that can be compared."""
+    found: dict[bytes, object] = {}
+    for key in client.keys("analytics:*"):
+        kind = client.type(key)
+        if kind == b"hash":
+            found[key] = client.hgetall(key)
+        elif kind == b"zset":
+            found[key] = client.zrange(key, 0, -1, withscores=True)
+        elif b"unique" in key:
+            found[key] = client.pfcount(key)
+        else:
+            found[key] = client.get(key)
+        assert key.endswith((b"totals", b"top")) or client.ttl(key) > 0
+    return found
+
+
+def test_seed_keys_hold_what_happened(
+    store: PostgresEventStore, aggregation: Aggregation, redis_client: redis.Redis
+) -> None:
+    save(store, *mixture())
+    assert aggregation.catch_up() is Standing.REBUILT
+    week, earlier_week = (f"{d.isocalendar()[0]}-W{d.isocalendar()[1]:02d}" for d in (TODAY, TODAY - timedelta(days=8)))
+    stats = "analytics:stats"
+    assert redis_client.get(f"{stats}:day:{TODAY}:total_events") == b"3"
+    assert redis_client.get(f"{stats}:day:{LAST_YEAR}-12-31:letters_generated:anti_motivation") == b"1"
+    assert redis_client.get(f"{stats}:week:{week}:total_events") == (b"4" if TODAY.weekday() else b"3")
+    assert redis_client.get(f"{stats}:week:{earlier_week}:letters_generated") == b"1"
+    assert redis_client.get(f"{stats}:month:{LAST_YEAR + 1}-01:events:page_view") == b"2"
+    assert redis_client.pfcount(f"analytics:visitors:unique:day:{TODAY}") == 2
+    assert redis_client.pfcount(f"analytics:visitors:unique:month:{LAST_YEAR + 1}-01") == 2
+    assert redis_client.zscore("analytics:themes:top", "backend") == 2
+    assert redis_client.hget(keys.totals(1), "path:/") == b"1"
+    assert redis_client.hget(keys.totals(1), "visitors") == b"5"
+    assert redis_client.zcard("analytics:realtime:visitors") == 2
+    assert redis_client.expiretime(keys.stat(1, Period.DAY, TODAY, "total_events")) == int(
+        datetime(LAST_YEAR + 1, 1, 2, tzinfo=PARIS).timestamp() + 90 * 86_400
+    )
+
+
+def test_step_by_step_and_all_at_once_come_out_the_same(
+    store: PostgresEventStore, aggregation: Aggregation, redis_client: redis.Redis
+) -> None:
+    aggregation.catch_up()
+    for one in mixture() + mixture(NOW - timedelta(hours=20)):
+        save(store, one)
+        assert aggregation.catch_up() is Standing.LEVEL
+    by_steps = aggregates(redis_client)
+    assert aggregation.rebuild()
+    assert aggregates(redis_client) == by_steps
+
+
+def test_rows_applied_twice_or_out_of_turn_count_once(
+    store: PostgresEventStore, aggregation: Aggregation, redis_client: redis.Redis
+) -> None:
+    aggregation.catch_up()
+    for one in mixture():
+        save(store, one)
+    rows = store.outbox_after(0, 100)
+    writer = RedisAggregates(redis_client, PARIS)
+    assert not writer.apply(rows[3], NOW.timestamp())
+    aggregation.apply(rows[2])
+    once = aggregates(redis_client)
+    for row in rows:
+        aggregation.apply(row)
+        assert not writer.apply(row, NOW.timestamp())
+    assert aggregates(redis_client) == once
+    assert redis_client.hget(keys.LEDGER, "stored") == b"6"
+
+
+def _emptied(client: redis.Redis, engine: sa.Engine, store: PostgresEventStore) -> None:
+    client.flushall()
+
+
+def _outbox_pruned_while_redis_was_away(client: redis.Redis, engine: sa.Engine, store: PostgresEventStore) -> None:
+    save(store, event(at=NOW))
+    with engine.begin() as connection:
+        connection.execute(sa.text("DELETE FROM outbox"))
+
+
+def _postgres_restored_from_an_older_copy(client: redis.Redis, engine: sa.Engine, store: PostgresEventStore) -> None:
+    with engine.begin() as connection:
+        connection.execute(sa.text("DELETE FROM outbox WHERE seq > 1"))
+        connection.execute(
+            sa.text("UPDATE ledger SET seq = 1, stored = 1, token = (SELECT token FROM outbox WHERE seq = 1)")
+        )
+        connection.execute(sa.text("DELETE FROM analytics_events WHERE event_type <> 'page_view'"))
+
+
+def _postgres_restored_and_already_ahead_again(
+    client: redis.Redis, engine: sa.Engine, store: PostgresEventStore
+) -> None:
+    _postgres_restored_from_an_older_copy(client, engine, store)
+    for n in range(8):
+        save(store, event("click", at=NOW, visitor=n))
+
+
+def _another_time_zone(client: redis.Redis, engine: sa.Engine, store: PostgresEventStore) -> None:
+    client.hset(keys.CURSOR, "timezone", "Asia/Tokyo")
+
+
+@pytest.mark.parametrize(
+    "accident",
+    [
+        _emptied,
+        _outbox_pruned_while_redis_was_away,
+        _postgres_restored_from_an_older_copy,
+        _postgres_restored_and_already_ahead_again,
+        _another_time_zone,
+    ],
+)
+def test_losing_step_is_noticed_and_mended(
+    accident: Callable[[redis.Redis, sa.Engine, PostgresEventStore], None],
+    store: PostgresEventStore,
+    aggregation: Aggregation,
+    redis_client: redis.Redis,
+    engine: sa.Engine,
+) -> None:
+    aggregation.catch_up()
+    for one in mixture():
+        save(store, one)
+    aggregation.catch_up()
+    accident(redis_client, engine, store)
+    assert aggregation.catch_up() is Standing.REBUILT
+    mended = aggregates(redis_client)
+    assert aggregation.rebuild()
+    assert aggregates(redis_client) == mended
+    drift = aggregation.reconcile(TODAY)
+    assert drift is not None
+    assert drift.difference == 0
+
+
+def test_only_one_rebuilds_and_the_other_says_so(aggregation: Aggregation, redis_client: redis.Redis) -> None:
+    redis_client.set(keys.REBUILD_LOCK, "somebody else")
+    assert aggregation.catch_up() is Standing.BUSY
+    assert redis_client.get(keys.REBUILD_LOCK) == b"somebody else"
+
+
+def test_readers_see_the_old_or_the_new_while_a_rebuild_goes_on(
+    store: PostgresEventStore, aggregation: Aggregation, redis_client: redis.Redis
+) -> None:
+    aggregation.catch_up()
+    save(store, *mixture())
+    aggregation.catch_up()
+    before = aggregates(redis_client)
+    writer = RedisAggregates(redis_client, PARIS)
+    with writer.rebuilding("t0") as mine, store.snapshot() as recount:
+        assert mine
+        writer.load("t0", recount.counts(), NOW.timestamp())
+        assert aggregates(redis_client) == before
+        head = recount.head()
+        save(store, event(at=NOW, visitor=9))  # stored and applied while the rebuild goes on
+        aggregation.catch_up()
+        assert writer.switch("t0", head)
+    assert aggregation.catch_up() is Standing.LEVEL
+    assert redis_client.get(keys.stat(1, Period.DAY, TODAY, "total_events")) == b"4"
+    assert not redis_client.keys("maicivy:rebuild:*")
+
+
+def test_the_ledger_balances_after_redis_was_emptied(
+    store: PostgresEventStore, aggregation: Aggregation, redis_client: redis.Redis
+) -> None:
+    save(store, *mixture())
+    redis_client.hset(keys.LEDGER, mapping={"received": 4, "rejected:invalid_json": 1})  # counted after the accident
+    aggregation.catch_up()
+    ledger = {field.decode(): int(n) for field, n in redis_client.hgetall(keys.LEDGER).items()}
+    assert ledger == {"received": 10, "stored": 6, "duplicate": 0, "quarantined": 0, "rejected:invalid_json": 1}
+
+
+def test_a_difference_is_found_and_named(
+    store: PostgresEventStore, aggregation: Aggregation, redis_client: redis.Redis
+) -> None:
+    save(store, *mixture())
+    aggregation.catch_up()
+    redis_client.incrby(keys.stat(1, Period.DAY, TODAY, "total_events"), 5)
+    drift = aggregation.reconcile(TODAY)
+    assert drift is not None
+    assert drift.difference == 5
+
+
+@given(
+    st.lists(
+        st.builds(
+            event,
+            st.sampled_from(["page_view", "letter_generated", "click", "odd"]),
+            st.fixed_dictionaries(
+                {},
+                optional={
+                    "theme": st.sampled_from(["a", "é", "", 1, None, ["a"], "x" * 201]),
+                    "type": st.sampled_from(["motivation", "anti_motivation", "other", 3, None]),
+                },
+            ),
+            at=st.integers(0, 6 * 86_400).map(lambda s: NOW - timedelta(days=3) + timedelta(seconds=s)),
+            visitor=st.integers(1, 5),
+            page_url=st.sampled_from(
+                [
+                    "",
+                    "/",
+                    "/cv",
+                    "/cv?theme=a",
+                    "/a/b?x=?",
+                    "https://h",
+                    "https://h/",
+                    "http://h/p/q?utm_x=/y",
+                    "android-app://h/x",
+                ]
+            ),
+        ),
+        min_size=1,
+        max_size=30,
+    )
+)
+@hypothesis_settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_counting_in_sql_agrees_with_counting_in_python(store: PostgresEventStore, events: list[Event]) -> None:
+    with store.snapshot() as recount:
+        before = recount.counts()
+    row = store.store([Parcel(f"{next(_receipts)}-0", len(events), events, [])]).row
+    assert row is not None
+    with store.snapshot() as recount:
+        after = recount.counts()
+        found = {(s, str(d)): set(ids) for s, d, ids in recount.visitors()}
+    for site_id, site in row.tally.sites.items():
+        for iso_day, day in site.days.items():
+            counts = after.sites[site_id].days[iso_day].counts
+            earlier = before.sites[site_id].days.get(iso_day) if site_id in before.sites else None
+            moved = {n: c - (earlier.counts.get(n, 0) if earlier else 0) for n, c in counts.items()}
+            assert {n: c for n, c in moved.items() if c} == day.counts
+            assert set(day.visitors) <= found[site_id, iso_day]
+    assert after.stored - before.stored == row.tally.stored == tally(events, PARIS, {}).stored
