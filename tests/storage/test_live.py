@@ -1,0 +1,235 @@
+"""The live channel on a real Valkey: who hears what, and how many may listen."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from maicivy.core.events import announcement
+from maicivy.errors import Unavailable
+from maicivy.storage import keys
+from maicivy.storage.live import (
+    ANNOUNCED_BYTES,
+    ANNOUNCED_EVENTS,
+    CONTROL_TYPES,
+    LEASE_S,
+    LivePlaces,
+    RedisLiveFeed,
+    gap,
+)
+from maicivy.storage.redis_clients import blocking_redis, fast_redis
+from tests.events import event
+from tests.standalone.processes import wait_until
+
+
+class Listener:
+    """Collects what `listen` yields, on a thread, as (site, message)."""
+
+    def __init__(self, feed: RedisLiveFeed, *site_ids: int) -> None:
+        self.heard: list[tuple[int, dict[str, Any]]] = []
+        self.until = threading.Event()
+        self.listening = threading.Event()
+        self.thread = threading.Thread(target=self._run, args=(feed, site_ids))
+        self.thread.start()
+        assert self.listening.wait(10)
+
+    def _run(self, feed: RedisLiveFeed, site_ids: tuple[int, ...]) -> None:
+        for site_id, message in feed.listen(site_ids, self.until, self.listening):
+            self.heard.append((site_id, json.loads(message)))
+
+    def wait_for(self, count: int) -> list[tuple[int, dict[str, Any]]]:
+        wait_until(lambda: len(self.heard) >= count, what=f"{count} messages")
+        return self.heard
+
+    def stop(self) -> None:
+        self.until.set()
+        self.thread.join(10)
+        assert not self.thread.is_alive()
+
+
+@pytest.fixture
+def feed(valkey_url: str, redis_client: redis.Redis) -> Iterator[RedisLiveFeed]:
+    fast, blocking = fast_redis(valkey_url), blocking_redis(valkey_url)
+    yield RedisLiveFeed(fast, blocking)
+    fast.close()
+    blocking.close()
+
+
+@pytest.fixture
+def listener(feed: RedisLiveFeed) -> Iterator[Listener]:
+    listener = Listener(feed, 1, 2)
+    yield listener
+    listener.stop()
+
+
+@pytest.fixture
+def places(feed: RedisLiveFeed) -> LivePlaces:
+    return feed.places
+
+
+def published(client: redis.Redis) -> int:
+    return int(client.info("commandstats").get("cmdstat_publish", {}).get("calls", 0))
+
+
+def test_events_are_heard_in_order_as_announcements_of_their_site(feed: RedisLiveFeed, listener: Listener) -> None:
+    events = [
+        event(data={"n": 1, "text": "é \U0001f600"}),
+        event("button_click", {"n": 2}, site_id=2),
+        event(data={"n": 3}),
+    ]
+    feed.publish(events)
+    heard = listener.wait_for(3)
+    assert [m for site, m in heard if site == 1] == [announcement(events[0]), announcement(events[2])]
+    assert [m for site, m in heard if site == 2] == [announcement(events[1])]
+
+
+def test_channels_are_those_of_the_protocol(redis_client: redis.Redis, listener: Listener) -> None:
+    assert sorted(redis_client.pubsub_channels()) == [b"analytics:2:realtime", b"analytics:realtime"]
+
+
+def test_a_site_that_nobody_asked_for_is_not_heard(feed: RedisLiveFeed, listener: Listener) -> None:
+    feed.publish([event(site_id=3), event(data={"mine": True})])
+    assert listener.wait_for(1)[0][1]["data"] == {"mine": True}
+
+
+def test_nothing_is_published_when_nobody_listens(feed: RedisLiveFeed, redis_client: redis.Redis) -> None:
+    redis_client.config_resetstat()
+    feed.publish([event()])
+    feed.publish([])
+    assert published(redis_client) == 0
+
+
+def test_an_event_named_like_a_message_of_the_server_is_not_announced(feed: RedisLiveFeed, listener: Listener) -> None:
+    feed.publish([*(event(name, {"current_visitors": 10**6}) for name in sorted(CONTROL_TYPES)), event("error")])
+    assert [m["type"] for _, m in listener.wait_for(1)] == ["error"]
+
+
+@pytest.mark.parametrize(("count", "gaps"), [(ANNOUNCED_EVENTS, []), (ANNOUNCED_EVENTS + 1, [1]), (2000, [1500])])
+def test_of_too_many_events_the_newest_are_announced_after_a_gap(
+    feed: RedisLiveFeed, listener: Listener, count: int, gaps: list[int]
+) -> None:
+    feed.publish([event(data={"n": n}) for n in range(count)])
+    messages = [m for _, m in listener.wait_for(ANNOUNCED_EVENTS + len(gaps))]
+    assert [m["dropped"] for m in messages[: len(gaps)]] == gaps
+    assert [m["data"]["n"] for m in messages[len(gaps) :]] == list(range(count - ANNOUNCED_EVENTS, count))
+
+
+def test_of_too_many_bytes_the_newest_are_announced_after_a_gap(feed: RedisLiveFeed, listener: Listener) -> None:
+    size = 50_000
+    feed.publish([event(data={"n": n, "text": "x" * size}) for n in range(40)])
+    wait_until(lambda: any(m.get("data", {}).get("n") == 39 for _, m in listener.heard))
+    messages = [m for _, m in listener.heard]
+    assert messages[0] == {"type": "gap", "dropped": 41 - len(messages)}
+    assert ANNOUNCED_BYTES - 2 * size < size * (len(messages) - 1) <= ANNOUNCED_BYTES
+
+
+def test_the_gap_message_is_that_of_the_protocol() -> None:
+    assert json.loads(gap(12)) == {"type": "gap", "dropped": 12}
+
+
+def test_a_subscription_that_is_cut_comes_back(
+    feed: RedisLiveFeed, listener: Listener, redis_client: redis.Redis
+) -> None:
+    redis_client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+
+    def heard() -> bool:
+        feed.publish([event()])
+        return bool(listener.heard)
+
+    wait_until(heard)
+
+
+def test_listening_ends_when_told_and_leaves_no_subscriber(feed: RedisLiveFeed, redis_client: redis.Redis) -> None:
+    listener = Listener(feed, 1)
+    listener.stop()
+    wait_until(lambda: redis_client.pubsub_numsub("analytics:realtime") == [(b"analytics:realtime", 0)])
+
+
+def test_listening_to_a_server_that_is_away_goes_on_until_told(valkey_url: str) -> None:
+    with blocking_redis("unix:///nonexistent/valkey.sock") as away, fast_redis(valkey_url) as fast:
+        until = threading.Event()
+        thread = threading.Thread(target=lambda: list(RedisLiveFeed(fast, away).listen([1], until)))
+        thread.start()
+        until.set()
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def test_everything_about_a_server_that_is_away_is_unavailable() -> None:
+    with fast_redis("unix:///nonexistent/valkey.sock") as away:
+        feed = RedisLiveFeed(away, away)
+        for attempt in (
+            lambda: feed.publish([event()]),
+            lambda: feed.places.take("a", 1),
+            lambda: feed.places.renew(["a"]),
+            lambda: feed.places.leave("a"),
+            lambda: feed.places.taken(),
+        ):
+            with pytest.raises(Unavailable):
+                attempt()
+
+
+def test_places_are_taken_up_to_the_limit_and_given_back(places: LivePlaces) -> None:
+    assert places.taken() == 0
+    assert [places.take(name, 2) for name in "abc"] == [True, True, False]
+    assert places.taken() == 2
+    places.leave("a")
+    places.leave("a")
+    assert places.take("c", 2)
+    assert places.taken() == 2
+
+
+def test_with_a_limit_of_zero_there_is_no_place(places: LivePlaces) -> None:
+    assert not places.take("a", 0)
+
+
+def test_many_at_once_get_exactly_the_places_that_there_are(places: LivePlaces) -> None:
+    barrier = threading.Barrier(30)
+    taken: list[bool] = []
+
+    def run(number: int) -> None:
+        barrier.wait()
+        taken.append(places.take(f"place-{number}", 7))
+
+    threads = [threading.Thread(target=run, args=(n,)) for n in range(30)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(taken) == 7
+    assert places.taken() == 7
+
+
+def test_a_lease_that_has_ended_frees_its_place(places: LivePlaces, redis_client: redis.Redis) -> None:
+    assert places.take("dead", 1)
+    assert not places.take("new", 1)
+    redis_client.zincrby(keys.LIVE_CLIENTS, -LEASE_S - 1, "dead")
+    assert places.taken() == 0
+    assert places.take("new", 1)
+
+
+def test_renewing_prolongs_a_lease_and_brings_back_a_forgotten_one(
+    places: LivePlaces, redis_client: redis.Redis
+) -> None:
+    places.take("a", 5)
+    before = redis_client.zscore(keys.LIVE_CLIENTS, "a")
+    places.renew(["a", "b"])
+    after = redis_client.zscore(keys.LIVE_CLIENTS, "a")
+    assert before is not None
+    assert after is not None
+    assert after > before
+    assert places.taken() == 2
+    redis_client.delete(keys.LIVE_CLIENTS)
+    places.renew(["a", "b"])
+    assert places.taken() == 2
+    places.renew([])
+
+
+def test_the_places_have_a_lifetime(places: LivePlaces, redis_client: redis.Redis) -> None:
+    places.take("a", 5)
+    assert 0 < redis_client.ttl(keys.LIVE_CLIENTS) <= LEASE_S
