@@ -84,7 +84,9 @@ def draft(hit: Hit, event_id: UUID, gate: Gate, theme_param: str | None) -> Draf
     Raises:
         Refusal: see `core.gate.REASONS`.
     """
-    path = hit.path if _PLAIN_PATH.fullmatch(hit.path) else quote(hit.path, safe="/~!$&'()*+,;=:@-")
+    path = hit.path or "/"
+    if not _PLAIN_PATH.fullmatch(path):
+        path = quote(path, safe="/~!$&'()*+,;=:@-")
     data = hit.data if hit.data is not None else json.dumps(_view_data(path, hit.query, theme_param)).encode()
     rest = {
         "id": str(event_id),
@@ -138,7 +140,6 @@ def _view_data(path: str, query: str, theme_param: str | None) -> dict[str, str]
 
 def _page_url(path: str, query: str, gate: Gate) -> str:
     """Path and allowed query; without the query when that cannot be read or makes the whole too long."""
-    path = path or "/"
     if not query:
         return path
     try:
