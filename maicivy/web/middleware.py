@@ -20,7 +20,7 @@ from prometheus_client import Histogram
 
 from maicivy.config import Settings
 from maicivy.logs import REQUEST_ID
-from maicivy.metrics import REQUEST_DURATION, method_label
+from maicivy.metrics import METHODS, REQUEST_DURATION, method_label
 
 if TYPE_CHECKING:  # typeshed's names for PEP 3333; there is no such module at run time
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -84,7 +84,8 @@ class _Envelope:
             _secure(headers)
             self._share(environ.get("HTTP_ORIGIN"), preflight, headers)
             if environ.get("HTTP_UPGRADE", "").lower() != "websocket":
-                self._observe(environ, status[:3], time.perf_counter() - began)
+                rule = "preflight" if preflight else _rule(environ)
+                self._observe(rule, environ["REQUEST_METHOD"], status[:3], time.perf_counter() - began)
             return start_response(status, headers, exc_info)
 
         token = REQUEST_ID.set(request_id)
@@ -106,19 +107,17 @@ class _Envelope:
         if preflight:
             headers += _PREFLIGHT_HEADERS
 
-    def _observe(self, environ: WSGIEnvironment, status: str, seconds: float) -> None:
-        rule = _rule(environ)
-        key = (rule, environ["REQUEST_METHOD"], status)
+    def _observe(self, rule: str, method: str, status: str, seconds: float) -> None:
+        key = (rule, method, status)
         timer = self._timers.get(key)
         if timer is None:
-            method = method_label(key[1])
-            timer = REQUEST_DURATION.labels(rule, method, status)
-            if method == key[1]:  # a method of somebody's invention is looked up each time: no room for more
+            timer = REQUEST_DURATION.labels(rule, method_label(method), status)
+            if method in METHODS:  # one of somebody's invention is looked up each time: no room for more
                 self._timers[key] = timer
         timer.observe(seconds)
         level = _level(rule, status)
         if log.isEnabledFor(level):
-            facts = {"method": method_label(key[1]), "endpoint": rule, "status": int(status)}
+            facts = {"method": method_label(method), "endpoint": rule, "status": int(status)}
             log.log(level, "request", extra={**facts, "ms": round(seconds * 1000, 2)})
 
 
