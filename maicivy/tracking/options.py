@@ -91,7 +91,7 @@ def read_options(given: Mapping[str, Any], config: Mapping[str, Any]) -> Options
         except (AttributeError, TypeError, ValueError):  # the value may be a secret: never repeat it
             problems.append(f"{name} (or {PREFIX}{name.upper()}) must be {wanted}")
     options = Options(**values)
-    if options.enabled:
+    if options.enabled and not problems:
         problems += _unusable(options)
     if problems:
         raise SettingsError(problems)
