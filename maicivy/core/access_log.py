@@ -5,7 +5,7 @@ what is a page is told by method, status and path, along the rules of the tracki
 
     a page view is a GET that was answered 200, or 304 (the visitor looked at a page that the browser still had);
     not of a file that a page merely contains or links to, told by its extension (`ASSET_EXTENSIONS`);
-    not of a feed, which programs fetch by the hour; nor of an API, a health check or the like (`is_page_path`).
+    not of a feed, which programs fetch by the hour; nor of an API, a health check or the like.
 
 Bots are page views here like everybody else.
 """
@@ -18,12 +18,13 @@ from enum import StrEnum
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote, unquote
 from uuid import UUID
 
 import msgspec
 
-from maicivy.core.gate import MAX_FUTURE, MAX_STRING_CHARS, MAX_URL_CHARS
+from maicivy.core.gate import MAX_FUTURE, MAX_URL_CHARS
+from maicivy.core.tallies import MAX_LABEL_CHARS
 from maicivy.core.urls import clean_url
 
 MAX_LINE_BYTES: Final = 64 << 10
@@ -59,6 +60,8 @@ _LINE = re.compile(
 _REQUEST = re.compile(rb"([A-Z][A-Z-]{1,15}) (\S+)(?: HTTP/\d(?:\.\d)?)?")
 _ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|.)", re.S)
 _ESCAPED = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"v": b"\v", b"f": b"\f"}
+_PATH_SAFE = "/~!$&'()*+,;=:@-"
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9/._~!$&'()*+,;=:@-]*")
 _ABSOLUTE = re.compile(r"https?://[^/?#]*", re.I)
 _MONTHS = {
     name: number
@@ -82,7 +85,7 @@ class Skip(StrEnum):
     ASSET = "asset"
     FEED = "feed"
     NOT_A_PAGE = "not_a_page"
-    BAD_ADDRESS = "bad_address"
+    LONG_PATH = "long_path"
     TOO_OLD = "too_old"
     IN_FUTURE = "in_future"
 
@@ -154,15 +157,12 @@ def page_view(line: Line, query_params: frozenset[str]) -> PageView | Skip:
         return Skip.METHOD
     if line.status not in (200, 304):
         return Skip.STATUS
-    target = _origin_form(line.target)
-    path, _, query = target.partition("?")
-    refused = _refused_path(path) or (Skip.FEED if query and _asks_for_feed(query) else None)
+    path, query = _path_and_query(line.target)
+    refused = _refused_path(path) or (Skip.FEED if _asks_for_feed(query) else None)
     if refused is not None:
         return refused
-    page_url = _clean(target, query_params)
-    if page_url is None:
-        return Skip.BAD_ADDRESS
-    return PageView(page_url, path, _theme(query), _clean(line.referrer, query_params) or "")
+    page_url = _clean(f"{path}?{query}", query_params) if query else path
+    return PageView(page_url or path, path, _theme(query), _clean(line.referrer, query_params))
 
 
 def out_of_time(at: datetime, now: datetime, retention: timedelta) -> Skip | None:
@@ -246,13 +246,17 @@ def _text(raw: bytes) -> str:
         return raw.decode("latin-1")
 
 
-def _origin_form(target: str) -> str:
-    """`/path?query`, whatever form the request had: absolute (to a proxy), or with more than one leading slash."""
+def _path_and_query(target: str) -> tuple[str, str]:
+    """Of a request of any form: absolute (to a proxy) too, or with more than one leading slash.
+
+    The path is spelled as the tracking hook spells it, which sees only the decoded one.
+    """
     absolute = _ABSOLUTE.match(target)
     if absolute is not None:
         target = target[absolute.end() :]
-    target = target.partition("#")[0]
-    return "/" + target.lstrip("/\\") if target.startswith(("/", "\\")) else "/" + target
+    path, _, query = target.partition("#")[0].partition("?")
+    path = "/" + path.lstrip("/\\")
+    return path if _PLAIN_PATH.fullmatch(path) else quote(unquote(path), safe=_PATH_SAFE), query
 
 
 def _refused_path(path: str) -> Skip | None:
@@ -264,7 +268,7 @@ def _refused_path(path: str) -> Skip | None:
         return Skip.ASSET
     if path in _CHECKS or path.startswith(_NOT_PAGES):
         return Skip.NOT_A_PAGE
-    return None
+    return Skip.LONG_PATH if len(path) > MAX_URL_CHARS else None
 
 
 def _asks_for_feed(query: str) -> bool:
@@ -275,15 +279,15 @@ def _asks_for_feed(query: str) -> bool:
     return False
 
 
-def _clean(url: str, query_params: frozenset[str]) -> str | None:
-    """`url` as it may be stored, without its query where that makes it too long; None when it may not be."""
+def _clean(url: str, query_params: frozenset[str]) -> str:
+    """`url` as it may be stored, without its query where that makes it too long; empty when it may not be."""
     try:
-        clean = clean_url(url, query_params)
+        clean = clean_url(url, query_params) if url else ""
     except ValueError:
-        return None
+        return ""
     if len(clean) > MAX_URL_CHARS:
         clean = clean.partition("?")[0]
-    return clean if len(clean) <= MAX_URL_CHARS else None
+    return clean if len(clean) <= MAX_URL_CHARS else ""
 
 
 def _theme(query: str) -> str | None:
@@ -294,7 +298,7 @@ def _theme(query: str) -> str | None:
     except ValueError:
         return None
     theme = next((value for name, value in parameters if name == "theme"), "").replace("\x00", "\ufffd")
-    return theme if 0 < len(theme) <= MAX_STRING_CHARS else None
+    return theme if 0 < len(theme) <= MAX_LABEL_CHARS else None
 
 
 def _uuid8(digest: bytes) -> UUID:

@@ -218,15 +218,19 @@ def test_a_time_is_read_in_whatever_zone_it_was_written(moment: datetime, offset
         ("/feedback", "/feedback", "/feedback", None),
         ("/?format=list", "/", "/", None),
         ("/cv?" + "&".join(f"utm_{i}={'x' * 50}" for i in range(20)), "/cv", "/cv", None),
-        ("/cv?" + "&".join("theme=x" for _ in range(200)), None, "", None),
+        ("/cv?" + "&".join("theme=x" for _ in range(200)), "/cv", "/cv", None),
+        ("/cv?theme=\x07", "/cv", "/cv", "\x07"),
+        ("/cv?theme=" + "x" * 200, "/cv?theme=" + "x" * 200, "/cv", "x" * 200),
+        ("/cv?theme=" + "x" * 201, "/cv?theme=" + "x" * 201, "/cv", None),
         ("/" + "x" * 499, "/" + "x" * 499, "/" + "x" * 499, None),
-        ("/" + "x" * 500, None, "", None),
-        ("/a\x07b", None, "", None),
+        ("/%7Ejean/caf%c3%a9", "/~jean/caf%C3%A9", "/~jean/caf%C3%A9", None),
+        ("/café", "/caf%C3%A9", "/caf%C3%A9", None),
+        ("/a\x07b%00", "/a%07b%00", "/a%07b%00", None),
+        ("/a%FFb", "/a%EF%BF%BDb", "/a%EF%BF%BDb", None),
     ],
 )
-def test_the_page_of_a_request(target: str, page_url: str | None, path: str, theme: str | None) -> None:
-    expected = Skip.BAD_ADDRESS if page_url is None else PageView(page_url, path, theme, "")
-    assert page_view(line(target), PARAMS) == expected
+def test_the_page_of_a_request(target: str, page_url: str, path: str, theme: str | None) -> None:
+    assert page_view(line(target), PARAMS) == PageView(page_url, path, theme, "")
 
 
 @pytest.mark.parametrize(
@@ -255,6 +259,8 @@ def test_the_page_of_a_request(target: str, page_url: str | None, path: str, the
         (line("/static/start"), Skip.NOT_A_PAGE),
         (line("/.well-known/security"), Skip.NOT_A_PAGE),
         (line("/healthz"), Skip.NOT_A_PAGE),
+        (line("/" + "x" * 500), Skip.LONG_PATH),
+        (line("/" + "é" * 100), Skip.LONG_PATH),
     ],
 )
 def test_what_is_no_page_view_is_left_out_for_one_reason(given_line: Line, why: Skip) -> None:
