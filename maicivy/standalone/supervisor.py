@@ -1,4 +1,4 @@
-"""Keeps a list of services running: starts them in order, revives what dies, stops them in reverse.
+"""Keeps services running: starts them stage by stage, revives what dies, stops them one by one in reverse.
 
 One thread, which sleeps until a signal arrives, a child ends or a restart is due. It knows nothing of what the
 services are; `up` makes the list.
@@ -48,7 +48,7 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Something that must have run to its end before the next is started."""
+    """Something that must have run to its end before the next stage is started."""
 
     name: str
     command: Callable[[], Command]
@@ -60,6 +60,7 @@ class _Slot:
 
     service: Service
     process: Process | None = None
+    is_starting: bool = False
     failures: int = 0
     restart_at: float = 0.0
 
@@ -77,18 +78,22 @@ class _Stopped(Exception):
     """Not an error: leaves whatever is being done when a stop is asked for."""
 
 
+Stage = Sequence[Service | Step]
+"""What is started together, once everything of the stage before is ready."""
+
+
 class Supervisor:
-    """Runs `plan` until it is told to stop. Use once, from the main thread."""
+    """Runs `stages` until it is told to stop. Use once, from the main thread."""
 
     def __init__(
         self,
-        plan: Sequence[Service | Step],
+        stages: Sequence[Stage],
         on_ready: Callable[[], None],
         chores: Callable[[], None],
         report: Callable[[str], None],
     ) -> None:
         """`on_ready` is called once when everything runs, `chores` about once a minute, `report` with each event."""
-        self._plan = plan
+        self._stages = stages
         self._on_ready = on_ready
         self._chores = chores
         self._report = report
@@ -103,8 +108,8 @@ class Supervisor:
         """
         with self._handling_signals(), contextlib.closing(Keeper()) as self._keeper:
             try:
-                for item in self._plan:
-                    self._start(item)
+                for stage in self._stages:
+                    self._start(stage)
                 self._on_ready()
                 self._watch()
             except _Stopped:
@@ -112,27 +117,37 @@ class Supervisor:
             finally:
                 self._stop_all()
 
-    def _start(self, item: Service | Step) -> None:
-        process = self._spawn(item)
-        if isinstance(item, Step):
-            try:
+    def _start(self, stage: Stage) -> None:
+        waiting: list[_Slot] = []
+        for item in stage:
+            process = self._spawn(item)
+            if isinstance(item, Step):
                 self._finish(item, process)
-            finally:
-                self._discard(process)
-            return
-        self._slots.append(_Slot(item, process))
-        deadline = process.started_at + item.ready_within_s
-        while not item.is_ready():
-            code = process.exit_code()
-            if code is not None:
-                raise StartRefused(f"{item.name} ended with {describe_exit(code)} while it started{see_log(process)}")
-            if time.monotonic() > deadline:
-                raise StartRefused(f"{item.name} is not ready after {item.ready_within_s:g} s{see_log(process)}")
-            self._tend(_PROBE_EVERY_S, except_for=process)
+            else:
+                waiting.append(_Slot(item, process, is_starting=True))
+                self._slots.append(waiting[-1])
+        while waiting := [slot for slot in waiting if not self._has_started(slot)]:
+            self._tend(_PROBE_EVERY_S)
+
+    def _has_started(self, slot: _Slot) -> bool:
+        service, process = slot.service, slot.process
+        assert process is not None
+        if service.is_ready():
+            slot.is_starting = False
+            return True
+        code = process.exit_code()
+        if code is not None:
+            raise StartRefused(f"{service.name} ended with {describe_exit(code)} while it started{see_log(process)}")
+        if time.monotonic() > process.started_at + service.ready_within_s:
+            raise StartRefused(f"{service.name} is not ready after {service.ready_within_s:g} s{see_log(process)}")
+        return False
 
     def _finish(self, step: Step, process: Process) -> None:
-        while (code := process.exit_code()) is None:
-            self._tend(1.0)
+        try:
+            while (code := process.exit_code()) is None:
+                self._tend(1.0)
+        finally:
+            self._discard(process)
         if code != 0:
             said = last_line(process.command.log) if process.command.log else None
             # A command of ours that refuses says why in one line, which begins with its own name.
@@ -147,18 +162,18 @@ class Supervisor:
                 self._chores()
                 chores_at = time.monotonic() + _CHORES_EVERY_S
 
-    def _tend(self, seconds: float, except_for: Process | None = None) -> None:
+    def _tend(self, seconds: float) -> None:
         """Sleep until something happens, at most `seconds`; then bury the dead and revive whoever is due."""
         self._sleep(seconds)
         if self._signals.stops:
             raise _Stopped
         self._keeper.check()
         for slot in self._slots:
-            if slot.process is not None and slot.process is not except_for:
+            if slot.process is not None:
                 code = slot.process.exit_code()
-                if code is not None:
+                if code is not None and not slot.is_starting:
                     self._bury(slot, slot.process, code)
-            elif slot.process is None and time.monotonic() >= slot.restart_at:
+            elif time.monotonic() >= slot.restart_at:
                 self._revive(slot)
 
     def _bury(self, slot: _Slot, process: Process, code: int) -> None:

@@ -16,7 +16,7 @@ from maicivy.config import Settings
 from maicivy.standalone.datadir import DataDir
 from maicivy.standalone.postgres import Postgres
 from maicivy.standalone.process import Command, StartRefused
-from maicivy.standalone.supervisor import Service, Step, Supervisor, report_to_stderr
+from maicivy.standalone.supervisor import Service, Stage, Step, Supervisor, report_to_stderr
 from maicivy.standalone.valkey import Valkey
 
 ROOT = Path(__file__).resolve().parents[2]  # where wsgi.py, gunicorn.conf.py, workers/ and migrations/ are
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     home.claim()
     check_port(settings.host, settings.port)
     supervisor = Supervisor(
-        plan(settings, home, os.environ, demo=arguments.demo),
+        stages(settings, home, os.environ, demo=arguments.demo),
         on_ready=lambda: print(banner(settings, demo=arguments.demo), flush=True),
         chores=home.trim_logs,
         report=report_to_stderr,
@@ -48,18 +48,10 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def plan(settings: Settings, home: DataDir, environ: Mapping[str, str], *, demo: bool) -> list[Service | Step]:
-    """What runs, in the order in which it is started: each needs only those before it."""
+def stages(settings: Settings, home: DataDir, environ: Mapping[str, str], *, demo: bool) -> list[Stage]:
+    """What runs, in the order in which it is started: each stage needs only those before it."""
     environ = {**environ, "MAICIVY_DATA_DIR": str(settings.data_dir)} | ({"MAICIVY_DEMO": "1"} if demo else {})
     worker_is_ready = home.run / "worker.ready"  # workers/app.py makes it
-    items: list[Service | Step] = []
-    if settings.embedded_postgres:
-        postgres = Postgres(home)
-        # Long: after a crash it first replays what the data files lack.
-        items.append(Service("postgres", postgres.command, postgres.is_ready, stop_by_s=9.5, ready_within_s=300))
-    if settings.embedded_redis:
-        valkey = Valkey(home)
-        items.append(Service("valkey", valkey.command, valkey.is_ready, stop_by_s=9.0, ready_within_s=300))
 
     def python(*arguments: str, log: Path | None = None) -> Command:
         return Command((sys.executable, *arguments), env=environ, cwd=ROOT, log=log)
@@ -82,15 +74,22 @@ def plan(settings: Settings, home: DataDir, environ: Mapping[str, str], *, demo:
         schedule = str(settings.data_dir / "celerybeat-schedule")
         return python(*celery, "beat", "-s", schedule, "--loglevel", settings.log_level)
 
-    items += [
-        Step("migrations", lambda: python("-m", "maicivy", "db", "prepare", log=home.log / "migrations.log")),
+    servers: list[Service] = []
+    if settings.embedded_postgres:
+        postgres = Postgres(home)
+        # Long: after a crash it first replays what the data files lack.
+        servers.append(Service("postgres", postgres.command, postgres.is_ready, stop_by_s=9.5, ready_within_s=300))
+    if settings.embedded_redis:
+        valkey = Valkey(home)
+        servers.append(Service("valkey", valkey.command, valkey.is_ready, stop_by_s=9.0, ready_within_s=300))
+    migrations = Step("migrations", lambda: python("-m", "maicivy", "db", "prepare", log=home.log / "migrations.log"))
+    maicivy = [
         Service("web", web, lambda: answers(settings.host, settings.port, "/healthz"), stop_by_s=8.0),
         Service("worker", worker, worker_is_ready.exists, stop_by_s=5.0),
         Service("beat", beat, lambda: True, stop_by_s=2.0),
     ]
-    if demo:
-        items.append(Service("simulator", lambda: python("-m", "maicivy", "simulate"), lambda: True, stop_by_s=1.0))
-    return items
+    simulator = Service("simulator", lambda: python("-m", "maicivy", "simulate"), lambda: True, stop_by_s=1.0)
+    return [servers, [migrations], maicivy, [simulator] if demo else []]
 
 
 def banner(settings: Settings, *, demo: bool) -> str:

@@ -1,7 +1,8 @@
-"""A supervisor over shell scripts, run by test_supervisor.py: `python stub_plan.py DIR NAME[:KIND]...`.
+"""A supervisor over shell scripts, run by test_supervisor.py: `python stub_plan.py DIR NAME[:KIND][,NAME...]...`.
 
-Each service writes "start NAME" and "stop NAME" into DIR/events and leaves a grandchild to be swept. KIND changes it:
-deaf ignores the stop, fails exits at once, step is a step that ends, broken a step that fails.
+One argument is one stage. Each service writes "start NAME" and "stop NAME" into DIR/events and leaves a grandchild to
+be swept. KIND changes it: deaf ignores the stop, fails exits at once, loops soon, step is a step that ends, broken
+a step that fails.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def item(argument: str) -> Service | Step:
 
 try:
     Supervisor(
-        [item(argument) for argument in sys.argv[2:]],
+        [[item(name) for name in stage.split(",")] for stage in sys.argv[2:]],
         on_ready=(HOME / "all.ready").touch,
         chores=lambda: None,
         report=report_to_stderr,

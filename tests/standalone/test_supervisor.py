@@ -61,6 +61,15 @@ def test_starts_in_order_and_stops_in_reverse(start: Start, tmp_path: Path, sign
     assert not processes_of(tmp_path)
 
 
+def test_a_stage_waits_for_all_of_the_one_before(start: Start, tmp_path: Path) -> None:
+    supervisor = start("a,b", "c,d")
+    supervisor.terminate()
+    assert supervisor.wait(10) == 0
+    found = events(tmp_path)
+    assert (set(found[:2]), set(found[2:4])) == ({"start a", "start b"}, {"start c", "start d"})
+    assert found[4:] == ["stop d", "stop c", "stop b", "stop a"]
+
+
 def test_a_killed_child_comes_back_and_the_others_stay(start: Start, tmp_path: Path) -> None:
     start("a", "b")
     os.kill(pids(tmp_path, "a")[0], signal.SIGKILL)
@@ -120,6 +129,13 @@ def test_a_service_that_ends_while_it_starts_ends_the_start(start: Start, tmp_pa
     assert supervisor.returncode == 1
     assert said.startswith("b ended with exit code 3 while it started: no luck today (more in ")
     assert events(tmp_path) == ["start a", "start b", "stop a"]
+
+
+def test_of_a_stage_in_which_one_fails_nothing_stays(start: Start, tmp_path: Path) -> None:
+    supervisor = start("a,b:fails,c", "d", ready=False)
+    assert supervisor.communicate(timeout=10)[1].count("\n") == 1
+    assert supervisor.returncode == 1
+    assert "start d" not in events(tmp_path)
 
 
 def test_a_step_that_fails_ends_the_start_with_its_own_words(start: Start, tmp_path: Path) -> None:
