@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import stat
@@ -56,11 +55,6 @@ class DataDir:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
-
-    def mark_ready(self, name: str) -> None:
-        """Tell `maicivy up`, if there is one, that the process called `name` now does its work. Safe to repeat."""
-        with contextlib.suppress(OSError):
-            (self.run / f"{name}.ready").touch()
 
     def trim_logs(self) -> None:
         """Cut every server log that has grown past `LOG_MAX_BYTES`, keeping one older piece of it. Cheap to call."""
