@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections import Counter
 from datetime import date, timedelta
 from enum import StrEnum
 from typing import Final
@@ -18,13 +19,17 @@ import msgspec
 from maicivy.core.events import DEFAULT_SITE
 from maicivy.core.periods import Period
 from maicivy.core.ports import Clock, OutboxRow
-from maicivy.core.tallies import TOTAL, DayTally, SiteTally, Tally
+from maicivy.core.tallies import EVENT_TYPES, PATHS, THEMES, TOTAL, DayTally, SiteTally, Tally
+from maicivy.metrics import DRIFT
 from maicivy.storage.aggregates import PRESENCE_S, Cursor, RedisAggregates
 from maicivy.storage.event_store import PostgresEventStore
 from maicivy.storage.recount import Recount
+from maicivy.storage.worker_metrics import WorkerMetrics
 
 ROWS_AT_ONCE: Final = 100
 COMPARED: Final = ("total_events", "letters_generated", "events:")
+
+_FAMILIES: Final = {EVENT_TYPES: "events", PATHS: "path", THEMES: "theme"}
 
 log = logging.getLogger(__name__)
 
@@ -117,6 +122,38 @@ class Aggregation:
         difference = sum(abs(n - m) for n, m in zip(expected.values(), found, strict=True))
         return Drift(cursor.seq, len(found), difference)
 
+    def check(self, metrics: WorkerMetrics) -> None:
+        """Reconcile, tell the difference as a metric, and rebuild when there is one."""
+        now = self._clock()
+        drift = self.reconcile(now.astimezone(self._store.zone).date())
+        if drift is None:
+            log.warning("reconcile_impossible")
+            return
+        metrics.gauge(DRIFT, drift.difference)
+        log.info("reconciled", extra={"seq": drift.seq, "compared": drift.compared, "difference": drift.difference})
+        if drift.difference and self.rebuild():
+            self.catch_up()
+
+    def elect_labels(self) -> int:
+        """Where a kind of label has no room left, let the less used half go, and rebuild; how many went.
+
+        So a flood of made-up names takes the places for a day at the most.
+        """
+        with self._store.snapshot() as recount:
+            full = recount.full_labels()
+            if not full:
+                return 0
+            used = _totals(recount.counts()) + _totals(recount.rollups())
+        gone = []
+        for (site_id, kind), names in full.items():
+            ranked = sorted(names, key=lambda name: (-used[site_id, f"{_FAMILIES[kind]}:{name}"], name))
+            gone += [(site_id, kind, name) for name in ranked[len(ranked) // 2 :]]
+        self._store.remove_labels(gone)
+        log.info("labels_elected", extra={"gone": len(gone)})
+        if self.rebuild():
+            self.catch_up()
+        return len(gone)
+
     def _advance(self) -> str | None:
         """Apply until level with the outbox; else say why that is impossible."""
         while True:
@@ -160,6 +197,15 @@ class Aggregation:
 
 def _visitors(site_id: int, day: date, visitors: list[bytes]) -> Tally:
     return Tally({site_id: SiteTally({day.isoformat(): DayTally(visitors=visitors)})})
+
+
+def _totals(tally: Tally) -> Counter[tuple[int, str]]:
+    counts: Counter[tuple[int, str]] = Counter()
+    for site_id, site in tally.sites.items():
+        for day in site.days.values():
+            for name, n in day.counts.items():
+                counts[site_id, name] += n
+    return counts
 
 
 def _day_counts(tally: Tally, since: date) -> dict[tuple[int, str, str], int]:

@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 import redis
 import sqlalchemy as sa
 
+from maicivy.aggregation import Aggregation
 from maicivy.config import Settings
+from maicivy.ingest import Ingest
 from maicivy.queue import CeleryDoorbell, celery_app
 from maicivy.reports import Reports
 from maicivy.storage.aggregates import RedisAggregates
@@ -18,11 +20,14 @@ from maicivy.storage.connections import postgres_engine
 from maicivy.storage.counters import RedisCounters
 from maicivy.storage.event_queries import PostgresEventQueries
 from maicivy.storage.event_store import PostgresEventStore
+from maicivy.storage.expiry import Expiry
+from maicivy.storage.heartbeats import Heartbeats
 from maicivy.storage.inbox import RedisInbox
 from maicivy.storage.live import RedisLiveFeed
 from maicivy.storage.redis_clients import blocking_redis, fast_redis
 from maicivy.storage.refusals import Refusals
 from maicivy.storage.salts import RedisSaltBox
+from maicivy.storage.worker_metrics import WorkerMetrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +40,22 @@ class Maicivy:
     inbox: RedisInbox
     store: PostgresEventStore
     aggregates: RedisAggregates
+    aggregation: Aggregation
+    expiry: Expiry
+    ingest: Ingest
     counters: RedisCounters
     reports: Reports
     live: RedisLiveFeed
     refusals: Refusals
     salts: RedisSaltBox
+    heartbeats: Heartbeats
+    worker_metrics: WorkerMetrics
     bell: Bell
     doorbell: CeleryDoorbell
 
     def now(self) -> datetime:
         """The time, aware and UTC: where every request and task gets it from."""
-        return datetime.fromtimestamp(time.time(), UTC)
+        return _now()
 
     def close(self) -> None:
         """Let go of every connection."""
@@ -58,19 +68,34 @@ def build(settings: Settings) -> Maicivy:
     fast = fast_redis(settings.redis_url)
     blocking = blocking_redis(settings.redis_url)
     engine = postgres_engine(settings.database_url, settings.db_pool)
+    store = PostgresEventStore(engine, settings.timezone)
+    aggregates = RedisAggregates(fast, settings.timezone)
+    aggregation = Aggregation(store, aggregates, _now)
+    inbox = RedisInbox(fast, blocking, settings.inbox_max_bytes)
     counters = RedisCounters(fast, settings.timezone)
+    live = RedisLiveFeed(fast, blocking)
+    bell = Bell(fast)
     return Maicivy(
         settings=settings,
         engine=engine,
         redis=fast,
-        inbox=RedisInbox(fast, blocking, settings.inbox_max_bytes),
-        store=PostgresEventStore(engine, settings.timezone),
-        aggregates=RedisAggregates(fast, settings.timezone),
+        inbox=inbox,
+        store=store,
+        aggregates=aggregates,
+        aggregation=aggregation,
+        expiry=Expiry(engine, store.partitions, aggregates, settings.timezone),
+        ingest=Ingest(inbox, store, counters, aggregation, live, settings.ingest_batch),
         counters=counters,
         reports=Reports(counters, PostgresEventQueries(engine), settings.timezone),
-        live=RedisLiveFeed(fast, blocking),
+        live=live,
         refusals=Refusals(fast),
         salts=RedisSaltBox(fast, settings.secret_key),
-        bell=Bell(fast),
-        doorbell=CeleryDoorbell(celery_app(settings), Bell(fast)),
+        heartbeats=Heartbeats(fast),
+        worker_metrics=WorkerMetrics(fast),
+        bell=bell,
+        doorbell=CeleryDoorbell(celery_app(settings), bell),
     )
+
+
+def _now() -> datetime:
+    return datetime.fromtimestamp(time.time(), UTC)

@@ -17,7 +17,7 @@ from maicivy.storage.bell import Bell
 
 INGEST: Final = "maicivy.ingest"
 SWEEP: Final = "maicivy.sweep"
-PREMAKE: Final = "maicivy.premake"
+UPKEEP: Final = "maicivy.upkeep"
 RECONCILE: Final = "maicivy.reconcile"
 RETENTION: Final = "maicivy.retention"
 HEARTBEAT: Final = "maicivy.heartbeat"

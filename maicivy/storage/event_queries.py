@@ -103,7 +103,7 @@ def _timeline(has_since: bool, has_before: bool) -> sa.TextClause:
         FROM analytics_events
         WHERE {" AND ".join(conditions)}
         ORDER BY created_at DESC, id DESC LIMIT :limit OFFSET :offset
-        """  # noqa: S608 - conditions are those above; values are bound
+        """
     )
 
 
@@ -131,7 +131,7 @@ def _heatmap(has_path: bool, has_host: bool, has_query: bool) -> sa.TextClause:
         WHERE abs(x::numeric) <= {MAX_POSITION} AND abs(y::numeric) <= {MAX_POSITION}
         GROUP BY 1, 2
         ORDER BY count DESC, 1, 2 LIMIT :limit
-        """  # noqa: S608 - conditions are those above; values are bound
+        """
     )
 
 

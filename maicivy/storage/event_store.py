@@ -136,6 +136,20 @@ class PostgresEventStore:
         with snapshot(self._engine, self.zone) as recount:
             yield recount
 
+    def remove_labels(self, labels: Sequence[tuple[int, str, str]]) -> None:
+        """Count these (site, kind, name) as `other` from now on; the aggregates have to be rebuilt afterwards."""
+        with postgres_errors(), self._engine.begin() as connection:
+            connection.execute(
+                sa.text("/* event_store.remove_labels */ UPDATE ledger SET labels_version = labels_version + 1")
+            )
+            connection.execute(
+                sa.text(
+                    "/* event_store.remove_labels */ DELETE FROM labels"
+                    " WHERE site_id = :site_id AND kind = :kind AND name = :name"
+                ),
+                [{"site_id": site_id, "kind": kind, "name": name} for site_id, kind, name in labels],
+            )
+
     def prune(self, applied_seq: int, keep_s: int, receipts_s: int) -> int:
         """Delete outbox rows up to `applied_seq` older than `keep_s`, and receipts older than `receipts_s`.
 

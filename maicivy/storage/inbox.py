@@ -164,6 +164,11 @@ class RedisInbox:
             age = max(0.0, seconds + micros / 1e6 - milliseconds / 1000)
         return InboxStatus(int(events or 0), int(size or 0), self._max_bytes, age)
 
+    def is_empty(self) -> bool:
+        """Whether nothing waits and nothing is being worked on."""
+        with redis_errors():
+            return not self._fast.xlen(keys.INBOX)
+
     def forget_idle_consumers(self, idle_s: float) -> int:
         """Remove consumers that hold nothing and have not read for `idle_s`: names of dead processes.
 

@@ -16,7 +16,7 @@ import msgspec
 import sqlalchemy as sa
 
 from maicivy.core.periods import day_bounds
-from maicivy.core.tallies import LETTERS, TOTAL, DayTally, SiteTally, Tally
+from maicivy.core.tallies import LABEL_CAPS, LETTERS, TOTAL, DayTally, SiteTally, Tally
 from maicivy.storage.connections import postgres_errors
 from maicivy.storage.schema import PATH_SQL, day_partition
 
@@ -145,6 +145,11 @@ class Recount:
         rows = self._run("/* recount.rollup_visitors */ SELECT site_id, day, hll FROM rollup_visitors ORDER BY 1, 2")
         for row in rows:
             yield row.site_id, row.day, row.hll
+
+    def full_labels(self) -> dict[tuple[int, str], list[str]]:
+        """(site, kind) -> admitted names, of the kinds that have no room left."""
+        rows = self._run("/* recount.full_labels */ SELECT site_id, kind, array_agg(name) FROM labels GROUP BY 1, 2")
+        return {(site, kind): names for site, kind, names in rows if len(names) >= LABEL_CAPS[kind]}
 
     def _scan(self, query: str, since: date | None, *, stream: bool = False) -> sa.CursorResult[Any]:
         start = day_bounds(since, self._zone)[0].isoformat() if since is not None else "-infinity"

@@ -166,6 +166,14 @@ rollup_visitors = sa.Table(
     comment="Unique visitors of days whose rows were dropped",
 )
 
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("finished_at", sa.TIMESTAMP(timezone=True), nullable=False),
+    comment="When a scheduled job last ended well: how a missed run is noticed",
+)
+
 PARTITIONED: Final = ("analytics_events", "visitors", "event_ids")
 
 

@@ -66,10 +66,10 @@ def batch() -> Response:
         maicivy.refusals.rejected("do_not_track", len(parsed))
         return _accepted({"success": True, "message": NOT_TRACKED, "accepted": 0, "rejected": []})
     rejected = []
-    for index, refusal in enumerate(parsed):
-        if isinstance(refusal, Refusal):
-            maicivy.refusals.rejected(refusal.code)
-            rejected.append({"index": index, "code": refusal.code, "message": refusal.message})
+    for index, draft in enumerate(parsed):
+        if isinstance(draft, Refusal):
+            maicivy.refusals.rejected(draft.code)
+            rejected.append({"index": index, "code": draft.code, "message": draft.message})
     signed = _take(maicivy, now, [draft for draft in parsed if isinstance(draft, Draft)], trusted)
     return _accepted({"success": True, "accepted": len(signed), "rejected": rejected})
 

@@ -14,6 +14,7 @@ depends_on = None
 TABLES = (
     "analytics_events",
     "event_ids",
+    "jobs",
     "labels",
     "ledger",
     "outbox",
@@ -60,6 +61,14 @@ STATEMENTS = (
     """,
     """COMMENT ON TABLE event_ids IS 'Ids stored in the last 7 to 14 days: what makes a repeated id a duplicate, whatever its time'""",
     """COMMENT ON COLUMN event_ids.generation IS 'raised every seven days; the last two are kept'""",
+    """
+    CREATE TABLE jobs (
+        name TEXT NOT NULL,
+        finished_at TIMESTAMP WITH TIME ZONE NOT NULL,
+        CONSTRAINT pk_jobs PRIMARY KEY (name)
+    )
+    """,
+    """COMMENT ON TABLE jobs IS 'When a scheduled job last ended well: how a missed run is noticed'""",
     """
     CREATE TABLE labels (
         site_id INTEGER NOT NULL,

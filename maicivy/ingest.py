@@ -1,0 +1,97 @@
+"""From the inbox to stored, counted and announced: the order of these steps is decided here and nowhere else.
+
+A step may fail or the process die between any two; the entries are then read again, and every step before is safe to
+repeat. An entry leaves the inbox last.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from time import monotonic
+from typing import Final
+
+import msgspec
+
+from maicivy.aggregation import Aggregation
+from maicivy.core.events import Event, decode
+from maicivy.core.identity import continue_visits
+from maicivy.core.ports import Counters, Entry, EventStore, Inbox, LiveFeed, Parcel
+from maicivy.storage.bell import BELL_S, Bell
+
+MAX_BATCH_EVENTS: Final = 2000
+"""Events per transaction, more or less: an entry is never split. Larger ones save nothing (measured in bench/)."""
+
+log = logging.getLogger(__name__)
+
+
+class Ingest(msgspec.Struct, frozen=True):
+    """The use case. Any number may run side by side."""
+
+    inbox: Inbox
+    store: EventStore
+    counters: Counters
+    aggregation: Aggregation
+    live: LiveFeed
+    batch: int = MAX_BATCH_EVENTS
+
+    def once(self, consumer: str, wait_s: float) -> int:
+        """Take one batch from the inbox, waiting up to `wait_s` for it, and see it through; how many entries it had.
+
+        Raises:
+            Unavailable: the batch stays in the inbox and is read again.
+        """
+        entries = self.inbox.read(consumer, self.batch, wait_s)
+        if not entries:
+            return 0
+        parcels = self._continued([_parcel(entry) for entry in entries])
+        stored = self.store.store(parcels)
+        if stored.row is not None:
+            self.aggregation.apply(stored.row)
+        self.live.publish(stored.new)
+        self.inbox.remove(entries)
+        log.debug("ingested", extra={"entries": len(entries), "events": len(stored.new)})
+        return len(entries)
+
+    def drain(self, bell: Bell, consumer: str, linger_s: float, budget_s: float) -> bool:
+        """Work until the inbox stays empty for `linger_s`, or for about `budget_s`; true when there may be more.
+
+        While it works the bell is held, so that nobody rings for what it will find anyway. The last look comes after
+        letting the bell go: an event that arrived in between has either been seen or has rung.
+        """
+        started = held = monotonic()
+        bell.hold()
+        while monotonic() - started < budget_s:
+            if monotonic() - held > BELL_S / 4:
+                bell.hold()
+                held = monotonic()
+            if not self.once(consumer, linger_s):
+                bell.release()
+                if not self.once(consumer, 0):
+                    return False
+                bell.hold()
+        bell.release()
+        return True
+
+    def _continued(self, parcels: Sequence[Parcel]) -> list[Parcel]:
+        """The parcels, with yesterday's visitor id on visits that go on across midnight."""
+        events = [event for parcel in parcels for event in parcel.events]
+        previous = {(e.site_id, e.previous_visitor_id) for e in events if e.previous_visitor_id is not None}
+        if not previous:
+            return list(parcels)
+        last_seen = self.counters.last_seen(previous)
+        if not last_seen and not any((e.site_id, e.visitor_id) in previous for e in events):
+            return list(parcels)
+        continued = iter(continue_visits(events, last_seen))
+        return [msgspec.structs.replace(parcel, events=[next(continued) for _ in parcel.events]) for parcel in parcels]
+
+
+def _parcel(entry: Entry) -> Parcel:
+    events: list[Event] = []
+    unreadable: list[bytes] = []
+    for payload in entry.payloads:
+        try:
+            events += decode(payload)
+        except ValueError:
+            unreadable.append(payload)
+    return Parcel(entry.id, entry.events, events, unreadable)

@@ -1,0 +1,92 @@
+"""Forgetting: raw rows older than `MAICIVY_RETENTION_DAYS` go, and what they had counted stays.
+
+Find, decide, act. A day's rollups are written and its rows dropped in one transaction, so nothing is ever counted
+twice or not at all; rebuilds add rollups and rows. Dropping is done partition by partition, never row by row.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from time import monotonic
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from maicivy.core.ports import Clock
+from maicivy.storage.expiry import Dropped, Expiry
+
+RUN_AT: Final = time(2, 0)
+"""Time of the daily run, in the installation's zone."""
+
+log = logging.getLogger(__name__)
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What a run dropped, or would drop: one item per partition, and seconds it took."""
+
+    dropped: list[Dropped]
+    kept_from: date
+    seconds: float
+    dry_run: bool
+
+    @property
+    def events(self) -> int:
+        """Events in all dropped partitions."""
+        return sum(item.rows for item in self.dropped if item.table == "analytics_events")
+
+
+def first_kept(now: datetime, retention_days: int) -> date:
+    """The first UTC day whose rows are kept: a partition goes when its last moment is older than the retention."""
+    return (now - timedelta(days=retention_days)).date()
+
+
+def expired(days: Sequence[date], kept_from: date) -> list[date]:
+    """The days to drop, oldest first."""
+    return sorted(day for day in days if day < kept_from)
+
+
+def run(expiry: Expiry, clock: Clock, retention_days: int, *, dry_run: bool = False) -> Report:
+    """Drop every expired partition; with `dry_run`, only say which. A repeat finds nothing more to do.
+
+    Raises:
+        Unavailable: some partitions may be dropped already; the rest wait for the next run.
+    """
+    started = monotonic()
+    now = clock()
+    kept_from = first_kept(now, retention_days)
+    dropped = []
+    # Ids live for two days, so a day's visitors may still occur in the rows of the day after.
+    for table, limit in (("analytics_events", kept_from), ("visitors", kept_from - timedelta(days=1))):
+        for day in expired(expiry.days(table), limit):
+            item = expiry.look(table, day) if dry_run else expiry.drop(table, day)
+            dropped.append(item)
+            log.info("retention_drop", extra={"table": table, "day": str(day), "rows": item.rows, "dry_run": dry_run})
+    report = Report(dropped, kept_from, monotonic() - started, dry_run)
+    if not dry_run:
+        expiry.mark_run(now)
+    log.info(
+        "retention",
+        extra={
+            "partitions": len(dropped),
+            "events": report.events,
+            "seconds": round(report.seconds, 3),
+            "dry_run": dry_run,
+        },
+    )
+    return report
+
+
+def is_due(expiry: Expiry, now: datetime, zone: ZoneInfo) -> bool:
+    """True when no run has ended since the latest 02:00 of `zone`: it was missed, whatever the reason."""
+    last = expiry.last_run()
+    return last is None or last < latest_planned(now, zone)
+
+
+def latest_planned(now: datetime, zone: ZoneInfo) -> datetime:
+    """The latest 02:00 in `zone` that is not after `now`; where the clock skips it, the moment it is set forward."""
+    local = now.astimezone(zone)
+    today = local.date() if local.time() >= RUN_AT else local.date() - timedelta(days=1)
+    return datetime.combine(today, RUN_AT, zone).astimezone(UTC)
