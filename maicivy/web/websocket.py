@@ -218,14 +218,13 @@ class WebSocket:
         frames = [first]
         size = len(first)
         with self._lock:
-            try:
+            with suppress(Empty):
                 while size < _SEND_BYTES and frames[-1] != _END:
                     frames.append(self._queue.get_nowait())
                     size += len(frames[-1])
-            except Empty:
-                if self._missed and not self._closing:
-                    frames.append(self._gap(self._missed))
-                    self._missed = 0
+            if self._missed and not self._closing and not self._queue.qsize():
+                frames.append(self._gap(self._missed))
+                self._missed = 0
             self._waiting_bytes -= size
             if frames[-1] == _END and len(frames) > 1:
                 self._queue.put(_END)

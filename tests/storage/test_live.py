@@ -168,7 +168,7 @@ def test_everything_about_a_server_that_is_away_is_unavailable() -> None:
             lambda: feed.places.take("a", 1),
             lambda: feed.places.renew(["a"]),
             lambda: feed.places.leave("a"),
-            lambda: feed.places.taken(),
+            feed.places.taken,
         ):
             with pytest.raises(Unavailable):
                 attempt()
