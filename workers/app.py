@@ -1,10 +1,9 @@
-"""The Celery application that workers and beat run: `celery -A workers.app worker`."""
+"""The Celery application that workers run: `celery -A workers.app worker`."""
 
 from __future__ import annotations
 
 import os
 import socket
-import time
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any
@@ -14,11 +13,9 @@ from celery import Celery, signals
 from maicivy import logs, queue
 from maicivy.bootstrap import Maicivy, build
 from maicivy.config import Settings, runtime_dir
-from workers.schedule import schedule
 
 settings = Settings.from_env()
 app: Celery = queue.celery_app(settings)
-app.conf.beat_schedule = schedule()
 app.conf.include = ["workers.tasks"]
 
 
@@ -33,27 +30,19 @@ def consumer() -> str:
     return f"{socket.gethostname()}-{os.getpid()}"
 
 
-@signals.setup_logging.connect
+@signals.setup_logging.connect  # type: ignore[untyped-decorator]
 def _configure_logging(**_: Any) -> None:
     logs.configure(settings.log_level)
 
 
-@signals.worker_process_init.connect
+@signals.worker_process_init.connect  # type: ignore[untyped-decorator]
 def _start_afresh(**_: Any) -> None:
     parts.cache_clear()
 
 
-@signals.worker_ready.connect
+@signals.worker_ready.connect  # type: ignore[untyped-decorator]
 def _make_up_for_missed_runs(**_: Any) -> None:
     """Runs in the worker's main process, once its children take tasks."""
     app.send_task(queue.UPKEEP, expires=300)
     with suppress(OSError):  # only `maicivy up` waits for it
         (runtime_dir(settings.data_dir) / "worker.ready").touch()
-
-
-@signals.before_task_publish.connect
-def _beat_lives(sender: str = "", **_: Any) -> None:
-    """Only beat publishes the heartbeat task: doing so shows that it lives, even while no worker does."""
-    if sender == queue.HEARTBEAT:
-        with suppress(Exception):  # telemetry: the heartbeat task itself must go out
-            parts().heartbeats.beat("beat", time.time())

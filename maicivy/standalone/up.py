@@ -64,19 +64,19 @@ def stages(settings: Settings, home: DataDir, environ: Mapping[str, str], *, dem
     beat_is_ready = _Written(schedule)
 
     # As root Celery warns at length about pickle, which maicivy does not accept.
-    celery = ("-W", "ignore:::celery.platforms", "-m", "celery", "--quiet", "-A", "workers.app")
+    celery = ("-W", "ignore:::celery.platforms", "-m", "celery", "--quiet", "-A")
 
     def worker() -> Command:
         worker_is_ready.unlink(missing_ok=True)
         return python(
-            *(*celery, "worker", "--pool", "prefork", "-Q", "ingest,upkeep"),
+            *(*celery, "workers.app", "worker", "--pool", "prefork", "-Q", "ingest,upkeep"),
             *("--concurrency", str(settings.worker_concurrency), "--loglevel", settings.log_level),
             *("--without-gossip", "--without-mingle", "--without-heartbeat"),
         )
 
     def beat() -> Command:
         beat_is_ready.note()
-        return python(*celery, "beat", "-s", str(schedule), "--loglevel", settings.log_level)
+        return python(*celery, "workers.beat", "beat", "-s", str(schedule), "--loglevel", settings.log_level)
 
     servers: list[Service] = []
     if settings.embedded_postgres:

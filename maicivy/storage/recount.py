@@ -148,8 +148,10 @@ class Recount:
 
     def full_labels(self) -> dict[tuple[int, str], list[str]]:
         """(site, kind) -> admitted names, of the kinds that have no room left."""
-        rows = self._run("/* recount.full_labels */ SELECT site_id, kind, array_agg(name) FROM labels GROUP BY 1, 2")
-        return {(site, kind): names for site, kind, names in rows if len(names) >= LABEL_CAPS[kind]}
+        rows = self._run(
+            "/* recount.full_labels */ SELECT site_id, kind, array_agg(name) AS names FROM labels GROUP BY 1, 2"
+        )
+        return {(row.site_id, row.kind): row.names for row in rows if len(row.names) >= LABEL_CAPS[row.kind]}
 
     def _scan(self, query: str, since: date | None, *, stream: bool = False) -> sa.CursorResult[Any]:
         start = day_bounds(since, self._zone)[0].isoformat() if since is not None else "-infinity"
