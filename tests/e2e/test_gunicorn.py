@@ -12,10 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.skipif(not (ROOT / "workers" / "app.py").exists(), reason="there is no worker yet"),
-]
+pytestmark = pytest.mark.e2e
 
 
 def test_a_driver_that_does_not_know_greenlets_is_refused(tmp_path: Path) -> None:

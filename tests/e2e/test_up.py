@@ -19,10 +19,7 @@ from tests.standalone.processes import processes_of, wait_until
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.skipif(not (ROOT / "workers" / "app.py").exists(), reason="there is no worker yet"),
-]
+pytestmark = pytest.mark.e2e
 
 
 class Up:
