@@ -28,7 +28,7 @@ PAGES = ("/", "/cv", "/letters", "/projects", "/contact", "/blog")
 VISITORS_A_DAY = 400
 
 
-def events(count: int, days: int, now: datetime, clicks: float, seed: int = 1) -> Iterator[Event]:
+def events(count: int, days: float, now: datetime, clicks: float, seed: int = 1) -> Iterator[Event]:
     """`count` events spread evenly over the `days` before `now`, oldest first; `clicks` of them, a share, with x, y."""
     chance = random.Random(seed)
     span_s = days * 86_400

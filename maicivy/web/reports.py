@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import time
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -161,6 +162,9 @@ def _download(table: Table) -> Response:
 
 
 def _cachable(body: bytes, content_type: str) -> Response:
+    # An answer from memory waits for nothing, so its connection would be served again and again while others queue:
+    # p99 60 ms instead of 6 with 8 pollers of one heatmap. Under gevent this is a turn for the others, else nothing.
+    time.sleep(0)
     response = Response(body, content_type=content_type)
     response.headers["Cache-Control"] = CACHE_CONTROL
     response.set_etag(hashlib.blake2b(body, digest_size=12).hexdigest(), weak=True)

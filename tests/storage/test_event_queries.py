@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from maicivy.core.events import Event
 from maicivy.core.ports import EventQueries
 from maicivy.errors import Unavailable
-from maicivy.storage.event_queries import MAX_POSITION, PostgresEventQueries, _heatmap, _timeline
+from maicivy.storage.event_queries import _COLUMNS, _KEYS, MAX_POSITION, PostgresEventQueries, _heatmap, _timeline
 from maicivy.storage.schema import day_partition
 from tests.events import NOON, event, event_id
 
@@ -301,12 +301,14 @@ def test_the_timeline_reads_an_index_backwards_in_the_days_it_needs(many: EventQ
         "at": yesterday,
         "id": UUID(int=0),
     }
-    latest = _plan(engine, _timeline(True, False), values)
-    older = _plan(engine, _timeline(False, True), values)
-    for plan in (latest, older):
+    latest = _plan(engine, _timeline(_COLUMNS, True, False), values)
+    older = _plan(engine, _timeline(_COLUMNS, False, True), values)
+    skipping = _plan(engine, _timeline(_KEYS, True, False), values)
+    assert "Index Only Scan Backward" in skipping
+    for plan in (latest, older, skipping):
         assert "Sort" not in plan
         assert "Seq Scan" not in plan
-    assert day_partition("analytics_events", TODAY - timedelta(days=2)) not in latest
+    assert day_partition("analytics_events", TODAY - timedelta(days=2)) not in latest + skipping
     assert day_partition("analytics_events", TODAY) not in older
 
 
