@@ -88,10 +88,12 @@ class Aggregation:
             if not mine:
                 return False
             now = self._clock().timestamp()
+            since = self._aggregates.ledger_since()
             with self._store.snapshot() as recount:
                 head = recount.head()
+                settled_before = recount.settled_before(since)
                 self._load(token, recount, now)
-            done = self._aggregates.switch(token, head)
+            done = self._aggregates.switch(token, head, since, settled_before)
         log.info("aggregates_rebuilt", extra={"seq": head.seq, "events": head.stored, "done": done})
         return done
 

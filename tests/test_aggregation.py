@@ -209,7 +209,7 @@ def test_readers_see_the_old_or_the_new_while_a_rebuild_goes_on(
         head = recount.head()
         save(store, event(at=NOW, visitor=9))  # stored and applied while the rebuild goes on
         aggregation.catch_up()
-        assert writer.switch("t0", head)
+        assert writer.switch("t0", head, "", 0)
     assert aggregation.catch_up() is Standing.LEVEL
     assert redis_client.get(keys.stat(1, Period.DAY, TODAY, "total_events")) == b"4"
     assert not redis_client.keys("maicivy:rebuild:*")
@@ -222,7 +222,20 @@ def test_the_ledger_balances_after_redis_was_emptied(
     redis_client.hset(keys.LEDGER, mapping={"received": 4, "rejected:invalid_json": 1})  # counted after the accident
     aggregation.catch_up()
     ledger = {field.decode(): int(n) for field, n in redis_client.hgetall(keys.LEDGER).items()}
+    assert ledger.pop("settled_before") == 6
     assert ledger == {"received": 10, "stored": 6, "duplicate": 0, "quarantined": 0, "rejected:invalid_json": 1}
+
+
+def test_a_ledger_that_saw_the_events_come_is_not_told_of_them_again(
+    store: PostgresEventStore, aggregation: Aggregation, redis_client: redis.Redis
+) -> None:
+    store.store([Parcel("1000-0", 1, [event(at=NOW)], []), Parcel("2000-5", 2, [event(at=NOW), event(at=NOW)], [])])
+    redis_client.hset(keys.LEDGER, mapping={"received": 2, "since": "2000-5"})  # Redis was emptied in between
+    aggregation.catch_up()
+    assert redis_client.hmget(keys.LEDGER, "received", "stored") == [b"3", b"3"]
+    redis_client.delete(keys.CURSOR)
+    aggregation.catch_up()
+    assert redis_client.hmget(keys.LEDGER, "received", "stored") == [b"3", b"3"]
 
 
 def test_a_difference_is_found_and_named(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from contextlib import suppress
@@ -33,6 +34,8 @@ def consumer() -> str:
 @signals.setup_logging.connect  # type: ignore[untyped-decorator]
 def _configure_logging(**_: Any) -> None:
     logs.configure(settings.log_level)
+    # Sweeps that expire while the worker is busy are as they should be.
+    logging.getLogger("celery.worker.request").setLevel(logging.WARNING)
 
 
 @signals.worker_process_init.connect  # type: ignore[untyped-decorator]

@@ -68,7 +68,8 @@ WITH fresh AS (
 SELECT ARRAY(SELECT n FROM new), ARRAY(SELECT site_id FROM arrived)
 """
 _RECEIPTS: Final = """/* event_store.store */
-INSERT INTO receipts (entry) SELECT unnest(%s::text[]) ORDER BY 1 ON CONFLICT DO NOTHING RETURNING entry
+INSERT INTO receipts (entry, events) SELECT * FROM unnest(%s::text[], %s::int[]) ORDER BY 1
+ON CONFLICT DO NOTHING RETURNING entry
 """
 _QUARANTINE: Final = """/* event_store.store */
 INSERT INTO quarantine (digest, reason, payload) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING
@@ -241,7 +242,7 @@ class _Transaction:
 
     def _accounts(self, parcels: Sequence[Parcel]) -> tuple[int, int]:
         """Events to count as duplicate and as quarantined: of entries without a receipt yet, which is given now."""
-        self._cursor.execute(_RECEIPTS, ([parcel.receipt for parcel in parcels],))
+        self._cursor.execute(_RECEIPTS, ([p.receipt for p in parcels], [p.expected for p in parcels]))
         entries = {row[0] for row in self._cursor.fetchall()}
         unseen = [parcel for parcel in parcels if parcel.receipt in entries]
         expected = sum(parcel.expected for parcel in unseen)

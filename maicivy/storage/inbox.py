@@ -61,7 +61,7 @@ for i = 3, #ARGV, 4 do
 end
 if events > 0 then
   entry[2] = events
-  redis.call('XADD', KEYS[1], '*', unpack(entry))
+  redis.call('HSETNX', KEYS[3], 'since', redis.call('XADD', KEYS[1], '*', unpack(entry)))
   redis.call('HINCRBY', KEYS[2], 'bytes', bytes)
   redis.call('HINCRBY', KEYS[2], 'events', events)
   redis.call('HINCRBY', KEYS[3], 'received', events)

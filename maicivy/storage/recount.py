@@ -81,6 +81,15 @@ class Recount:
         row = self._run("/* recount.head */ SELECT seq, token, stored, duplicate, quarantined FROM ledger").one()
         return Head(row.seq, row.token, row.stored, row.duplicate, row.quarantined)
 
+    def settled_before(self, entry: str) -> int:
+        """Events that came through inbox entries older than `entry`; all of them when it is `""`."""
+        total = "SELECT stored + duplicate + quarantined FROM ledger"
+        if not entry:
+            return int(self._run(f"/* recount.settled_before */ {total}").scalar_one())
+        later = "SELECT coalesce(sum(events), 0) FROM receipts WHERE split_part(entry, '-', 1)::bigint >= :since"
+        query = f"/* recount.settled_before */ SELECT ({total}) - ({later})"
+        return int(self._run(query, since=int(entry.partition("-")[0])).scalar_one())
+
     def counts(self, since: date | None = None) -> Tally:
         """Counters of every day of rows, or of those from `since` on; no visitors. One scan per family."""
         total = Tally()

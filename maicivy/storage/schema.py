@@ -131,7 +131,8 @@ outbox = sa.Table(
 receipts = sa.Table(
     "receipts",
     metadata,
-    sa.Column("entry", sa.Text, primary_key=True, comment="id of an inbox entry"),
+    sa.Column("entry", sa.Text, primary_key=True, comment="id of an inbox entry: milliseconds and a number"),
+    sa.Column("events", sa.Integer, nullable=False, comment="that the entry was appended with"),
     sa.Column("created_at", sa.TIMESTAMP(timezone=True), nullable=False, server_default=sa.func.now()),
     comment="Inbox entries that were stored: read again after a crash, they are not counted as duplicates",
 )

@@ -128,12 +128,14 @@ STATEMENTS = (
     """
     CREATE TABLE receipts (
         entry TEXT NOT NULL,
+        events INTEGER NOT NULL,
         created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
         CONSTRAINT pk_receipts PRIMARY KEY (entry)
     )
     """,
     """COMMENT ON TABLE receipts IS 'Inbox entries that were stored: read again after a crash, they are not counted as duplicates'""",
-    """COMMENT ON COLUMN receipts.entry IS 'id of an inbox entry'""",
+    """COMMENT ON COLUMN receipts.entry IS 'id of an inbox entry: milliseconds and a number'""",
+    """COMMENT ON COLUMN receipts.events IS 'that the entry was appended with'""",
     """
     CREATE TABLE rollup_visitors (
         site_id INTEGER NOT NULL,
