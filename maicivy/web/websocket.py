@@ -178,7 +178,9 @@ class WebSocket:
         elif isinstance(event, BytesMessage):
             self._collect(event.data, event.message_finished, handle, text=False)
 
-    def _collect(self, part: bytes | bytearray, finished: bool, handle: Callable[[str | None], None], *, text: bool) -> None:
+    def _collect(
+        self, part: bytes | bytearray, finished: bool, handle: Callable[[str | None], None], *, text: bool
+    ) -> None:
         self._message += part
         if len(self._message) > MESSAGE_BYTES:
             self.close(CloseCode.TOO_BIG)
