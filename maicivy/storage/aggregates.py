@@ -78,17 +78,17 @@ return 1
 # ARGV: ops, presence cutoff, ids.
 _LOAD: Final = _RUN_OPS + "run(cmsgpack.unpack(ARGV[1]), ARGV[3], ARGV[2])"
 
-# KEYS: cursor, ledger, rebuild lock. ARGV: token of the lock, prefix of the aside keys, seq, token, time zone, stored,
-# duplicate, quarantined, `since` of the ledger, events settled before it. All of `analytics:*` is derived, so all of
+# KEYS: cursor, ledger, rebuild lock, start of the ledger. ARGV: token of the lock, prefix of the aside keys, seq,
+# token, time zone, stored, duplicate, quarantined, first entry that the ledger counted, events settled before it. All of `analytics:*` is derived, so all of
 # it goes; then the aside keys take its place. A ledger that has not been told what was settled before it began is
 # told now, once. Returns 1, or 0 when the lock was lost or the ledger is no longer the one that was looked at.
 _SWITCH: Final = """
 if redis.call('GET', KEYS[3]) ~= ARGV[1] then return 0 end
-if (redis.call('HGET', KEYS[2], 'since') or '') ~= ARGV[9] then return 0 end
+if (redis.call('HGET', KEYS[4], 'entry') or '') ~= ARGV[9] then return 0 end
 for _, key in ipairs(redis.call('KEYS', 'analytics:*')) do redis.call('UNLINK', key) end
 for _, key in ipairs(redis.call('KEYS', ARGV[2] .. '*')) do redis.call('RENAME', key, string.sub(key, #ARGV[2] + 1)) end
 redis.call('HSET', KEYS[1], 'seq', ARGV[3], 'token', ARGV[4], 'timezone', ARGV[5])
-if redis.call('HSETNX', KEYS[2], 'settled_before', ARGV[10]) == 1 then
+if redis.call('HSETNX', KEYS[4], 'settled', ARGV[10]) == 1 then
   redis.call('HINCRBY', KEYS[2], 'received', ARGV[10])
 end
 redis.call('HSET', KEYS[2], 'stored', ARGV[6], 'duplicate', ARGV[7], 'quarantined', ARGV[8])
@@ -194,7 +194,7 @@ class RedisAggregates:
     def ledger_since(self) -> str:
         """Id of the first inbox entry that the ledger in Redis counted; `""` when it has counted none."""
         with redis_errors():
-            since = cast("bytes | None", self._client.hget(keys.LEDGER, "since"))
+            since = cast("bytes | None", self._client.hget(keys.LEDGER_START, "entry"))
         return (since or b"").decode()
 
     def switch(self, token: str, head: Head, since: str, settled_before: int) -> bool:
@@ -205,7 +205,7 @@ class RedisAggregates:
         """
         with redis_errors(), timed(REDIS_DURATION, "switch"):
             done = self._switch(
-                keys=[keys.CURSOR, keys.LEDGER, keys.REBUILD_LOCK],
+                keys=[keys.CURSOR, keys.LEDGER, keys.REBUILD_LOCK, keys.LEDGER_START],
                 args=[
                     token,
                     keys.rebuild(token),

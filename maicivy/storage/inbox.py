@@ -32,7 +32,7 @@ MAX_GROUP_BYTES: Final = 2 << 20
 _READ_ENTRIES: Final = 64
 _FULL: Final = -1
 
-# KEYS: inbox, its size hash, ledger. ARGV: window in s, most bytes, then for each submission: rate key or "",
+# KEYS: inbox, its size hash, ledger, its start. ARGV: window in s, most bytes, then for each submission: rate key or "",
 # limit, events, payload. Returns for each: 0 appended, -1 inbox full, else seconds to wait.
 # A submission larger than a whole window's limit passes when nothing else was sent, and is paid off in longer windows.
 _APPEND: Final = """
@@ -61,7 +61,7 @@ for i = 3, #ARGV, 4 do
 end
 if events > 0 then
   entry[2] = events
-  redis.call('HSETNX', KEYS[3], 'since', redis.call('XADD', KEYS[1], '*', unpack(entry)))
+  redis.call('HSETNX', KEYS[4], 'entry', redis.call('XADD', KEYS[1], '*', unpack(entry)))
   redis.call('HINCRBY', KEYS[2], 'bytes', bytes)
   redis.call('HINCRBY', KEYS[2], 'events', events)
   redis.call('HINCRBY', KEYS[3], 'received', events)
@@ -207,7 +207,9 @@ class RedisInbox:
         outcomes: list[int] = [0] * len(group)
         try:
             with redis_errors(), timed(REDIS_DURATION, "append"):
-                outcomes = self._append(keys=[keys.INBOX, keys.INBOX_SIZE, keys.LEDGER], args=arguments)
+                outcomes = self._append(
+                    keys=[keys.INBOX, keys.INBOX_SIZE, keys.LEDGER, keys.LEDGER_START], args=arguments
+                )
             error = None
         except Unavailable as unavailable:
             error = unavailable

@@ -22,8 +22,10 @@ INBOX_SIZE: Final = "maicivy:inbox:size"
 """Hash {bytes, events} of what the inbox holds. Lives as long as the inbox."""
 
 LEDGER: Final = "maicivy:ledger"
-"""Hash of lifetime counts: received, stored, duplicate, quarantined, shed, rejected:REASON; and of where they begin:
-since (first inbox entry counted), settled_before (events stored earlier, included in received). No end: totals."""
+"""Hash of lifetime counts: received, stored, duplicate, quarantined, shed, rejected:REASON. No end: totals."""
+
+LEDGER_START: Final = "maicivy:ledger:start"
+"""Hash of where those begin: entry (first inbox entry counted), settled (events of before it). Lives as they do."""
 
 CURSOR: Final = "maicivy:cursor"
 """Hash {seq, token, timezone}: the outbox row that the aggregates stand at. No end: belongs to the aggregates."""

@@ -167,10 +167,8 @@ class Recount:
         return self._run(query.format(table=self._table), stream=stream, zone=str(self._zone), start=start)
 
     def _run(self, query: str, *, stream: bool = False, **values: Any) -> sa.CursorResult[Any]:
-        connection = self._connection
-        if stream:
-            return connection.execution_options(yield_per=CHUNK).execute(sa.text(query), values)
-        return connection.execute(sa.text(query), values)
+        options = {"yield_per": CHUNK} if stream else {}
+        return self._connection.execute(sa.text(query), values, execution_options=options)
 
 
 @contextmanager

@@ -1,0 +1,155 @@
+"""Retention on real servers: rows go, what they counted stays, and nothing is counted twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+import redis
+import sqlalchemy as sa
+
+from maicivy import retention, upkeep
+from maicivy.bootstrap import Maicivy, build
+from maicivy.config import Settings
+from maicivy.core.ports import Parcel
+from maicivy.storage import keys
+from tests.events import event
+from tests.test_aggregation import aggregates
+
+PARIS = ZoneInfo("Europe/Paris")
+NOW = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=1)
+
+
+@pytest.fixture
+def parts(settings: Settings) -> Iterator[Maicivy]:
+    parts = build(settings)
+    yield parts
+    parts.close()
+
+
+def clock() -> datetime:
+    return NOW
+
+
+def fill(parts: Maicivy) -> None:
+    for age in (0, 1, 29, 30, 31, 32, 60):
+        at = NOW - timedelta(days=age)
+        events = [
+            event(at=at, visitor=1, data={"theme": "backend"}),
+            event(at=at, visitor=2, page_url="/letters"),
+            event("letter_generated", {"type": "motivation"}, at=at + timedelta(hours=11, minutes=30), visitor=2),
+        ]
+        parts.store.store([Parcel(f"{age}-0", 3, events, [])])
+    parts.aggregation.catch_up()
+
+
+def rows(parts: Maicivy, table: str) -> int:
+    with parts.engine.connect() as connection:
+        return int(connection.execute(sa.text(f"SELECT count(*) FROM {table}")).scalar_one())
+
+
+def test_expired_partitions_go_and_every_counter_stays_as_it_was(parts: Maicivy, redis_client: redis.Redis) -> None:
+    fill(parts)
+    before = aggregates(redis_client)
+    report = retention.run(parts.expiry, clock, 30)
+    assert [item.day for item in report.dropped if item.table == "analytics_events"] == [
+        (NOW - timedelta(days=age)).date() for age in (60, 32, 31)
+    ]
+    assert report.events == 9
+    assert rows(parts, "analytics_events") == 12
+    assert aggregates(redis_client) == before
+    assert parts.aggregation.rebuild()
+    assert aggregates(redis_client) == before
+
+
+def test_a_second_run_finds_nothing(parts: Maicivy) -> None:
+    fill(parts)
+    retention.run(parts.expiry, clock, 30)
+    assert retention.run(parts.expiry, clock, 30).dropped == []
+
+
+def test_a_dry_run_says_the_same_and_drops_nothing(parts: Maicivy) -> None:
+    fill(parts)
+    dry = retention.run(parts.expiry, clock, 30, dry_run=True)
+    assert rows(parts, "analytics_events") == 21
+    assert parts.expiry.last_run() is None
+    assert dry.dropped == retention.run(parts.expiry, clock, 30).dropped
+
+
+def test_events_stored_late_into_a_dropped_day_add_to_its_rollup(parts: Maicivy, redis_client: redis.Redis) -> None:
+    fill(parts)
+    retention.run(parts.expiry, clock, 30)
+    parts.store.partitions.forget()
+    parts.store.store([Parcel("late-0", 1, [event(at=NOW - timedelta(days=31), visitor=7)], [])])
+    parts.aggregation.catch_up()
+    before = aggregates(redis_client)
+    assert retention.run(parts.expiry, clock, 30).events == 1
+    parts.aggregation.rebuild()
+    after = aggregates(redis_client)
+    assert after == before
+
+
+@pytest.mark.parametrize(
+    ("now", "kept_from"),
+    [
+        (datetime(2025, 12, 8, 1, 0, tzinfo=UTC), date(2025, 9, 9)),
+        (datetime(2025, 12, 8, 23, 59, 59, tzinfo=UTC), date(2025, 9, 9)),
+        (datetime(2025, 1, 1, 0, 0, tzinfo=UTC), date(2024, 10, 3)),
+    ],
+)
+def test_a_day_goes_when_its_last_moment_is_older_than_the_retention(now: datetime, kept_from: date) -> None:
+    assert retention.first_kept(now, 90) == kept_from
+    assert datetime(*kept_from.timetuple()[:3], tzinfo=UTC) + timedelta(days=1) > now - timedelta(days=90)
+
+
+@pytest.mark.parametrize(
+    ("now", "planned"),
+    [
+        ("2025-12-08T01:00:00Z", "2025-12-08T01:00:00Z"),
+        ("2025-12-08T00:59:59Z", "2025-12-07T01:00:00Z"),
+        ("2026-03-29T00:59:00Z", "2026-03-28T01:00:00Z"),
+        ("2026-03-29T01:00:00Z", "2026-03-29T01:00:00Z"),  # 02:00 does not exist: the clock goes from 02 to 03
+        ("2026-10-25T00:30:00Z", "2026-10-25T00:00:00Z"),  # 02:00 comes twice: the first counts
+        ("2026-10-25T01:30:00Z", "2026-10-25T00:00:00Z"),
+    ],
+)
+def test_the_latest_planned_run_in_paris(now: str, planned: str) -> None:
+    assert retention.latest_planned(datetime.fromisoformat(now), PARIS) == datetime.fromisoformat(planned)
+
+
+def test_a_missed_run_is_due_and_a_made_one_is_not(parts: Maicivy) -> None:
+    assert retention.is_due(parts.expiry, NOW, PARIS)
+    retention.run(parts.expiry, clock, 30)
+    assert not retention.is_due(parts.expiry, NOW, PARIS)
+    assert retention.is_due(parts.expiry, NOW + timedelta(days=1), PARIS)
+
+
+def test_a_flood_of_labels_holds_its_places_until_the_next_run(parts: Maicivy, redis_client: redis.Redis) -> None:
+    flood = [event(f"junk{n}", at=NOW, visitor=n) for n in range(100)]
+    real = [event("wanted", at=NOW, visitor=n) for n in range(50)]
+    parts.store.store([Parcel("flood", 100, flood, []), Parcel("real", 50, real, [])])
+    parts.aggregation.catch_up()
+    totals = redis_client.hgetall(keys.totals(1))
+    assert totals[b"events:other"] == b"50"
+    assert parts.aggregation.elect_labels() == 50
+    parts.store.store([Parcel("more", 1, [event("wanted", at=NOW)], [])])
+    parts.aggregation.catch_up()
+    totals = redis_client.hgetall(keys.totals(1))
+    assert totals[b"events:wanted"] == b"1"
+    assert sum(int(n) for name, n in totals.items() if name.startswith(b"events:")) == 151
+    drift = parts.aggregation.reconcile(NOW.date())
+    assert drift is not None
+
+
+def test_upkeep_makes_partitions_ahead_and_prunes_what_has_served(parts: Maicivy) -> None:
+    fill(parts)
+    with parts.engine.begin() as connection:
+        connection.execute(sa.text("UPDATE outbox SET created_at = created_at - interval '2 days' WHERE seq < 4"))
+        connection.execute(sa.text("UPDATE receipts SET created_at = created_at - interval '8 days'"))
+    upkeep.run(parts.store, parts.aggregates, parts.inbox, clock)
+    days = parts.store.partitions.days("analytics_events")
+    assert set(days) >= {NOW.date() + timedelta(days=n) for n in range(-1, 7)}
+    assert rows(parts, "outbox") == 4
+    assert rows(parts, "receipts") == 0
