@@ -1,7 +1,9 @@
-"""What gunicorn serves."""
+"""What gunicorn serves: maicivy, and with MAICIVY_DEMO=1 a small site that it watches (`maicivy/demo`)."""
 
 from maicivy.bootstrap import build
 from maicivy.config import Settings
+from maicivy.demo.mount import mount
 from maicivy.web import create_app
 
-application = create_app(build(Settings.from_env()))
+parts = build(Settings.from_env())
+application = mount(create_app(parts), parts.settings)

@@ -30,6 +30,7 @@ COMMANDS = {
     "up": Command("maicivy.standalone.up", "start everything on this machine, and stop it with Ctrl-C"),
     "db": Command("maicivy.migrate", "bring the database schema up to date, or look where it is"),
     "live": Command("maicivy.live_terminal", "watch what happens right now"),
+    "simulate": Command("maicivy.demo.simulate", "send visitors to a running demo"),
 }
 
 
