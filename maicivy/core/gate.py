@@ -7,10 +7,7 @@ docs share. The limits hold for every sender, the trusted ones too; docs/api.md 
 
 from __future__ import annotations
 
-import json
-import math
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -18,6 +15,7 @@ from uuid import UUID
 import msgspec
 
 from maicivy.core.events import ALIASES, Event
+from maicivy.core.strict_json import read, split
 from maicivy.core.urls import clean_url
 from maicivy.errors import Refusal
 
@@ -78,13 +76,19 @@ _FIELDS = frozenset(
         "visitor_user_agent",
     }
 )
+_OF_THE_BODY = frozenset({"invalid_encoding", "invalid_json"})  # codes that concern a batch as a whole
 _EVENT_TYPE = re.compile(r"[a-z0-9][a-z0-9_.:-]{0,49}")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-?)[0-9a-fA-F]{4}\1[0-9a-fA-F]{4}\1[0-9a-fA-F]{4}\1[0-9a-fA-F]{12}")
+_NIL = UUID(int=0)
+# The limits of hours and minutes are here because fromisoformat takes 24:00 (from Python 3.13 on) and +12:99.
 _RFC3339 = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ](?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
+    r"(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
 )
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # Postgres text holds no NUL, UTF-8 no lone surrogate
-_MIN_INT, _MAX_INT = -(2**63), 2**64 - 1
+_MIN_NUMBER, _END_OF_NUMBERS = -(2**63), 2**64
+# jsonb writes numbers out: 1e-300 would be 300 characters for every reader, and 1e20 an integer beyond 64 bits.
+_LEAST_FRACTION = 1e-32
 _MILLISECONDS_FROM = 100_000_000_000  # as seconds this is the year 5138, so a larger number is in milliseconds
 
 
@@ -140,79 +144,38 @@ def parse_event(body: bytes, gate: Gate) -> Draft:
         Refusal: with a code from `REASONS`.
     """
     if len(body) > MAX_EVENT_BYTES:
-        raise _too_large(len(body))
-    return _draft(_json(body), gate)
+        raise Refusal("event_too_large", f"the event has {len(body)} bytes; {MAX_EVENT_BYTES} are the most")
+    return _draft(read(body), gate)
 
 
 def parse_batch(body: bytes, gate: Gate) -> list[Draft | Refusal]:
     """The events of a JSON array, or of an object whose only member is `events`; a refused one stands in its place.
+
+    Each event is taken or refused exactly as if it had come alone.
 
     Raises:
         Refusal: when the body as a whole is unusable; then no event of it is taken.
     """
     if len(body) > MAX_BODY_BYTES:
         raise Refusal("body_too_large", f"the body has more than {MAX_BODY_BYTES} bytes")
-    whole = _json(body)
-    if isinstance(whole, _Repeated):
-        raise Refusal("duplicate_key", "the body names a member twice")
-    items = whole.get("events") if isinstance(whole, dict) and whole.keys() == {"events"} else whole
-    if not isinstance(items, list):
-        raise Refusal("invalid_body", "a batch is a JSON array of events, or an object with the one member 'events'")
-    if not items:
+    elements = split(body, MAX_BATCH_EVENTS)
+    if not elements:
         raise Refusal("empty_batch", "the batch holds no event")
-    if len(items) > MAX_BATCH_EVENTS:
-        raise Refusal("too_many_events", f"the batch holds {len(items)} events; {MAX_BATCH_EVENTS} are the most")
-    measure = len(body) > MAX_EVENT_BYTES
-    return [_parsed(item, gate, measure) for item in items]
-
-
-class _Repeated(dict[str, Any]):
-    """An object that named a member twice; which of the two was meant nobody knows."""
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    return members if len(members) == len(pairs) else _Repeated(members)
-
-
-_json_decoder = json.JSONDecoder(object_pairs_hook=_object)
-
-
-def _json(body: bytes) -> Any:
-    try:
-        return _json_decoder.decode(body.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise Refusal("invalid_encoding", f"the body is not UTF-8 (byte {error.start})") from error
-    except json.JSONDecodeError as error:
-        raise Refusal("invalid_json", f"the body is not JSON: {error.msg} (character {error.pos})") from error
-    except RecursionError as error:
-        raise Refusal("too_deep", f"the body is nested deeper than {MAX_DEPTH} levels") from error
-    except ValueError as error:  # an integer of thousands of digits
-        raise Refusal("invalid_number", "a number does not fit in 64 bits") from error
-
-
-def _parsed(item: Any, gate: Gate, measure: bool) -> Draft | Refusal:
-    try:
-        if measure and _json_bytes(item) > MAX_EVENT_BYTES:
-            raise _too_large(_json_bytes(item))
-        return _draft(item, gate)
-    except Refusal as refusal:
-        return refusal
-
-
-def _json_bytes(item: Any) -> int:
-    return len(json.dumps(item, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"))
-
-
-def _too_large(size: int) -> Refusal:
-    return Refusal("event_too_large", f"the event has {size} bytes; {MAX_EVENT_BYTES} are the most")
+    parsed: list[Draft | Refusal] = []
+    for element in elements:
+        try:
+            parsed.append(parse_event(element, gate))
+        except Refusal as refusal:
+            if refusal.code in _OF_THE_BODY:
+                read(body)  # fails, too, and knows the place in the whole body
+                raise
+            parsed.append(refusal)
+    return parsed
 
 
 def _draft(raw: Any, gate: Gate) -> Draft:
     if not isinstance(raw, dict):
         raise Refusal("invalid_event", "an event is a JSON object")
-    if isinstance(raw, _Repeated):
-        raise Refusal("duplicate_key", "the event names a member twice")
     if not raw.keys() <= _FIELDS:
         name = _storable(min(raw.keys() - _FIELDS))[:MAX_KEY_CHARS]
         raise Refusal("unknown_field", f"an event has no member {name!r}", name)
@@ -248,62 +211,61 @@ def _event_data(value: Any) -> dict[str, Any]:
 class _Checked:
     """One walk over event_data: refuses what breaks a limit, and returns it with every string storable."""
 
+    __slots__ = ("_properties",)
+
     def __init__(self) -> None:
         self._properties = 0
 
-    def members(self, value: Mapping[str, Any], depth: int) -> dict[str, Any]:
-        if isinstance(value, _Repeated):
-            raise Refusal("duplicate_key", "event_data names a member twice", "event_data")
+    def members(self, value: dict[str, Any], depth: int) -> dict[str, Any]:
         self._properties += len(value)
         if self._properties > MAX_PROPERTIES:
-            raise Refusal("too_many_properties", f"event_data has more than {MAX_PROPERTIES} members", "event_data")
+            raise _bad_data("too_many_properties", f"has more than {MAX_PROPERTIES} members")
         checked = {}
         for key, item in value.items():
             if len(key) > MAX_KEY_CHARS:
-                raise Refusal(
-                    "key_too_long", f"a key of event_data has more than {MAX_KEY_CHARS} characters", "event_data"
-                )
+                raise _bad_data("key_too_long", f"has a key of more than {MAX_KEY_CHARS} characters")
             checked[_storable(key)] = self._value(item, depth)
         if len(checked) != len(value):
-            raise Refusal("duplicate_key", "event_data names a member twice", "event_data")
+            raise _bad_data("duplicate_key", "names a member twice")
         return checked
 
     def _value(self, value: Any, depth: int) -> Any:
-        if isinstance(value, str):
+        kind = type(value)
+        if kind is str:
             if len(value) > MAX_STRING_CHARS:
-                raise Refusal(
-                    "string_too_long",
-                    f"a string of event_data has more than {MAX_STRING_CHARS} characters",
-                    "event_data",
-                )
+                raise _bad_data("string_too_long", f"has a string of more than {MAX_STRING_CHARS} characters")
             return _storable(value)
-        if value is None or isinstance(value, bool):
+        if kind is int or kind is float:
+            if not _MIN_NUMBER <= value < _END_OF_NUMBERS:  # nor is NaN
+                raise _bad_data("invalid_number", "has a number that does not fit in 64 bits")
+            if kind is float and 0.0 < abs(value) < _LEAST_FRACTION:
+                raise _bad_data("invalid_number", f"has a number between 0 and {_LEAST_FRACTION}")
             return value
-        if isinstance(value, int):
-            if not _MIN_INT <= value <= _MAX_INT:
-                raise Refusal("invalid_number", "a number does not fit in 64 bits", "event_data")
-            return value
-        if isinstance(value, float):
-            if not math.isfinite(value):
-                raise Refusal("invalid_number", "a number is not finite", "event_data")
+        if kind is bool or value is None:
             return value
         if depth >= MAX_DEPTH:
-            raise Refusal("too_deep", f"event_data is nested deeper than {MAX_DEPTH} levels", "event_data")
-        if isinstance(value, dict):
+            raise _bad_data("too_deep", f"is nested deeper than {MAX_DEPTH} levels")
+        if kind is dict:
             return self.members(value, depth + 1)
         return [self._value(item, depth + 1) for item in value]
 
 
+def _bad_data(code: str, what: str) -> Refusal:
+    return Refusal(code, f"event_data {what}", "event_data")
+
+
 def _storable(text: str) -> str:
+    if text.isascii() and "\0" not in text:
+        return text
     return _UNSTORABLE.sub("\ufffd", text)
 
 
 def _url(value: Any, field: str, gate: Gate) -> str:
     if value is None or value == "":
         return ""
+    if not isinstance(value, str):
+        raise Refusal(f"invalid_{field}", f"{field} must be a string", field)
     try:
-        if not isinstance(value, str):
-            raise ValueError("not a string")
         url = clean_url(_storable(value), gate.query_params)
     except ValueError as error:
         raise Refusal(f"invalid_{field}", f"{field} must be an http(s) URL or a path: {error}", field) from error
@@ -329,7 +291,10 @@ def _id(value: Any) -> UUID | None:
         return None
     if not isinstance(value, str) or not _UUID.fullmatch(value):
         raise Refusal("invalid_id", "id must be a UUID", "id")
-    return UUID(value)
+    event_id = msgspec.convert(value, UUID)  # six times as fast as UUID()
+    if event_id == _NIL:  # says that there is no id; taken as one, all but the first event would be duplicates
+        raise Refusal("invalid_id", "id must not be the nil UUID", "id")
+    return event_id
 
 
 def _timestamp(value: Any, gate: Gate) -> datetime | None:
@@ -353,9 +318,9 @@ def _timestamp(value: Any, gate: Gate) -> datetime | None:
 def _moment(value: Any) -> datetime:
     if isinstance(value, str) and _RFC3339.fullmatch(value):
         return datetime.fromisoformat(value.upper()).astimezone(UTC)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(value)
-    return datetime.fromtimestamp(value / 1000 if value >= _MILLISECONDS_FROM else value, UTC)
+    if type(value) is int or type(value) is float:
+        return datetime.fromtimestamp(value / 1000 if value >= _MILLISECONDS_FROM else value, UTC)
+    raise ValueError(value)
 
 
 def _visitor(value: Any, field: str) -> str | None:
