@@ -28,7 +28,7 @@ from maicivy.web.errors import error_body
 from maicivy.web.exposition import Exposition
 
 SILENT_S: Final = 180
-"""A worker or beat that has not shown itself for so long counts as silent; they do every minute."""
+"""A worker or beat that has not shown itself for so long counts as silent; they do every 15 s."""
 
 blueprint = Blueprint("ops", __name__)
 
