@@ -29,6 +29,8 @@ class Command(NamedTuple):
 COMMANDS = {
     "up": Command("maicivy.standalone.up", "start everything on this machine, and stop it with Ctrl-C"),
     "db": Command("maicivy.migrate", "bring the database schema up to date, or look where it is"),
+    "rebuild": Command("maicivy.commands.rebuild", "make the Redis aggregates anew from Postgres"),
+    "retention": Command("maicivy.commands.retention", "drop what is older than MAICIVY_RETENTION_DAYS"),
     "live": Command("maicivy.live_terminal", "watch what happens right now"),
     "simulate": Command("maicivy.demo.simulate", "send visitors to a running demo"),
 }
