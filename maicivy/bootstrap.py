@@ -58,7 +58,8 @@ class Maicivy:
         return _now()
 
     def close(self) -> None:
-        """Let go of every connection."""
+        """Write what still waits in this process, and let go of every connection."""
+        self.refusals.close()
         self.engine.dispose()
         self.redis.close()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
+from contextlib import suppress
 from typing import Final
 
 import redis
@@ -32,6 +33,7 @@ class Refusals:
         self._counts: Counter[str] = Counter()
         self._wanted = threading.Event()
         self._thread: threading.Thread | None = None
+        self._closed = threading.Event()
 
     def rejected(self, reason: str, events: int = 1) -> None:
         """Count events that were refused for good; `reason` is one of `core.gate.REASONS`."""
@@ -63,6 +65,13 @@ class Refusals:
                 self._counts.update(counts)
             raise
 
+    def close(self) -> None:
+        """Write what is left, if Redis answers, and end the thread. To be called before the process ends."""
+        self._closed.set()
+        self._wanted.set()
+        with suppress(Unavailable):
+            self.flush()
+
     def _count(self, field: str, events: int) -> None:
         with self._lock:
             self._counts[field] += events
@@ -72,9 +81,7 @@ class Refusals:
         self._wanted.set()
 
     def _run(self) -> None:
-        pause = threading.Event()
-        while self._wanted.wait():
-            pause.wait(FLUSH_S)
+        while self._wanted.wait() and not self._closed.wait(FLUSH_S):
             self._wanted.clear()
             try:
                 self.flush()
