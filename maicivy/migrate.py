@@ -19,7 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     upgrade.add_argument("--sql", action="store_true", help="print the SQL instead of running it")
     downgrade = actions.add_parser("downgrade", help="go back one revision, or to the one given")
     downgrade.add_argument("revision", nargs="?", default="-1")
-    actions.add_parser("prepare", help="upgrade, after a check that Redis answers too; what `maicivy up` does first")
+    actions.add_parser(
+        "prepare", help="upgrade, after a check that Redis and the broker answer too; what `maicivy up` does first"
+    )
     actions.add_parser("current", help="print the revision of the database")
     actions.add_parser("history", help="print all revisions")
     actions.add_parser("check", help="fail when the schema in the code differs from that of the migrations")
@@ -32,13 +34,13 @@ def run(arguments: argparse.Namespace) -> None:
     """Do what `arguments` ask for.
 
     Raises:
-        Unavailable: the database, or for `prepare` Redis, does not answer within 3 s.
+        Unavailable: the database, or for `prepare` Redis or the broker, does not answer within 3 s.
         DatabaseTooNew: a later version of maicivy migrated it.
     """
     import flask_migrate  # with Alembic and SQLAlchemy 0.5 s and 30 MB, which only this command needs
 
     from maicivy.config import Settings
-    from maicivy.storage.reach import reach_postgres, reach_redis
+    from maicivy.storage.reach import reach_broker, reach_postgres, reach_redis
 
     settings = Settings.from_env()
     url = settings.database_url
@@ -46,6 +48,7 @@ def run(arguments: argparse.Namespace) -> None:
         reach_postgres(url)
     if arguments.action == "prepare":
         reach_redis(settings.redis_url)
+        reach_broker(settings.broker_url)
     with _migrations(url):
         match arguments.action:
             case "upgrade":

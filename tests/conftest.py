@@ -1,15 +1,20 @@
 """Real servers for the tests: one embedded PostgreSQL and one embedded Valkey per session, clean for every test.
 
 `engine` and `redis_client` are what most tests want; `settings` is a whole configuration that points at both.
+
+MAICIVY_TEST_DATABASE_URL and MAICIVY_TEST_REDIS_URL have the tests use other servers, to see that an older PostgreSQL
+or a Redis works too. Databases are made on the one, and the other is EMPTIED.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -48,15 +53,21 @@ def server_home() -> Iterator[DataDir]:
 @pytest.fixture(scope="session")
 def postgres_url(server_home: DataDir) -> Iterator[str]:
     """URL of an empty database on a running PostgreSQL 18, as `DATABASE_URL` wants it."""
+    if given := os.environ.get("MAICIVY_TEST_DATABASE_URL"):
+        yield given
+        return
     server = Postgres(server_home, _FAST)
     process = start_ready(server.command(), server.is_ready, "postgres")
-    yield _url(server_home, "maicivy")
+    yield f"postgresql://maicivy@/maicivy?host={server_home.run}"
     process.stop(5.0)
 
 
 @pytest.fixture(scope="session")
 def valkey_url(server_home: DataDir) -> Iterator[str]:
     """URL of a running Valkey, as `REDIS_URL` wants it, with the settings of `maicivy up`."""
+    if given := os.environ.get("MAICIVY_TEST_REDIS_URL"):
+        yield given
+        return
     server = Valkey(server_home)
     process = start_ready(server.command(), server.is_ready, "valkey")
     yield f"unix://{server.socket}"
@@ -64,11 +75,12 @@ def valkey_url(server_home: DataDir) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def database_template(server_home: DataDir, postgres_url: str) -> str:
+def database_template(postgres_url: str) -> str:
     """Name of a database that all migrations have run on; never connected to again, so that it can be copied."""
     with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {_TEMPLATE}")
         connection.execute(f"CREATE DATABASE {_TEMPLATE}")
-    upgrade(sqlalchemy_url(_url(server_home, _TEMPLATE)))
+    upgrade(sqlalchemy_url(_beside(postgres_url, _TEMPLATE)))
     return _TEMPLATE
 
 
@@ -76,12 +88,12 @@ _numbers = count()
 
 
 @pytest.fixture
-def database_url(server_home: DataDir, postgres_url: str, database_template: str) -> Iterator[str]:
+def database_url(postgres_url: str, database_template: str) -> Iterator[str]:
     """URL of a migrated database of this test's own."""
     name = f"test_{next(_numbers)}"
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {database_template} STRATEGY file_copy")
-        yield _url(server_home, name)
+        yield _beside(postgres_url, name)
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
@@ -116,5 +128,6 @@ def settings(database_url: str, valkey_url: str, redis_client: redis.Redis, tmp_
     )
 
 
-def _url(server_home: DataDir, database: str) -> str:
-    return f"postgresql://maicivy@/{database}?host={server_home.run}"
+def _beside(url: str, database: str) -> str:
+    """`url` with another database of the same server."""
+    return urlsplit(url)._replace(path=f"/{database}").geturl()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -32,7 +33,7 @@ def empty_database(postgres_url: str) -> Iterator[str]:
     """URL of a database without any table."""
     with psycopg.connect(postgres_url, autocommit=True) as connection:
         connection.execute("CREATE DATABASE nothing_yet")
-        yield postgres_url.replace("/maicivy?", "/nothing_yet?")
+        yield urlsplit(postgres_url)._replace(path="/nothing_yet").geturl()
         connection.execute("DROP DATABASE nothing_yet WITH (FORCE)")
 
 
@@ -91,6 +92,7 @@ def test_refuses_a_database_from_the_future(engine: Engine, database_url: str, t
     [
         ({"DATABASE_URL": "postgresql://u:sekret@127.0.0.1:1/d"}, "DATABASE_URL"),
         ({"REDIS_URL": "redis://:sekret@127.0.0.1:1"}, "REDIS_URL"),
+        ({"CELERY_BROKER_URL": "amqp://u:sekret@127.0.0.1:1"}, "CELERY_BROKER_URL"),
     ],
 )
 def test_a_server_that_does_not_answer_is_one_line(

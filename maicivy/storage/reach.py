@@ -1,6 +1,9 @@
-"""Whether Postgres and Redis answer at all: asked once, before anything else is started."""
+"""Whether Postgres, Redis and the broker answer at all: asked once, before anything else is started."""
 
 from __future__ import annotations
+
+import socket
+from urllib.parse import urlsplit
 
 import psycopg
 import redis
@@ -10,6 +13,7 @@ from redis.retry import Retry
 from maicivy.errors import Unavailable
 
 TIMEOUT_S = 3
+_BROKER_PORTS = {"amqp": 5672, "amqps": 5671}
 
 
 def reach_postgres(url: str) -> None:
@@ -37,6 +41,22 @@ def reach_redis(url: str) -> None:
             client.ping()
     except (redis.RedisError, OSError, ValueError) as error:
         raise Unavailable("redis", f"REDIS_URL cannot be used: {_one_line(error)}") from error
+
+
+def reach_broker(url: str) -> None:
+    """Open one TCP connection to the broker, and hang up. Brokers on a unix socket are taken as they are.
+
+    Raises:
+        Unavailable: nobody listens there, or not within 3 s.
+    """
+    parts = urlsplit(url)
+    if parts.hostname is None:
+        return
+    try:
+        port = parts.port or _BROKER_PORTS.get(parts.scheme, 6379)
+        socket.create_connection((parts.hostname, port), TIMEOUT_S).close()
+    except (OSError, ValueError) as error:
+        raise Unavailable("broker", f"CELERY_BROKER_URL cannot be used: {_one_line(error)}") from error
 
 
 def _one_line(error: Exception) -> str:

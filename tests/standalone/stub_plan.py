@@ -1,8 +1,8 @@
 """A supervisor over shell scripts, run by test_supervisor.py: `python stub_plan.py DIR NAME[:KIND][,NAME...]...`.
 
 One argument is one stage. Each service writes "start NAME" and "stop NAME" into DIR/events and leaves a grandchild to
-be swept. KIND changes it: deaf ignores the stop, fails exits at once, loops soon, step is a step that ends, broken
-a step that fails.
+be swept. KIND changes it: deaf ignores the stop, stone for long, fails exits at once, loops soon, step is a step that
+ends, broken a step that fails.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ SERVICE = 'echo start {n} $$ >>events; trap "echo stop {n} >>events; exit 0" TER
 SCRIPTS = {
     "": SERVICE,
     "deaf": 'trap "" TERM; echo start {n} $$ >>events; touch {n}.ready; sleep 1000 & wait; sleep 1000',
+    "stone": 'trap "" TERM; echo start {n} $$ >>events; touch {n}.ready; sleep 1000 & wait; sleep 1000',
     "fails": "echo start {n} $$ >>events; echo no luck today; exit 3",
     "loops": "echo start {n} $$ >>events; touch {n}.ready; sleep 0.1; exit 1",
     "step": "echo step {n} >>events",
@@ -36,7 +37,9 @@ def item(argument: str) -> Service | Step:
 
     if kind in ("step", "broken"):
         return Step(name, command)
-    return Service(name, command, (HOME / f"{name}.ready").exists, stop_by_s=1.0, ready_within_s=20)
+    return Service(
+        name, command, (HOME / f"{name}.ready").exists, stop_by_s=60 if kind == "stone" else 1, ready_within_s=20
+    )
 
 
 try:

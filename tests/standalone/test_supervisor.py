@@ -123,6 +123,16 @@ def test_who_ignores_the_stop_is_killed_when_its_time_is_over(start: Start, tmp_
     assert not processes_of(tmp_path)
 
 
+def test_a_second_ctrl_c_does_not_wait(start: Start, tmp_path: Path) -> None:
+    supervisor = start("a", "b:stone")
+    supervisor.send_signal(signal.SIGINT)
+    assert supervisor.stderr is not None
+    assert supervisor.stderr.readline() == "maicivy up: SIGINT: stopping\n"
+    supervisor.send_signal(signal.SIGINT)
+    assert supervisor.wait(10) == 0
+    assert not processes_of(tmp_path)
+
+
 def test_a_service_that_ends_while_it_starts_ends_the_start(start: Start, tmp_path: Path) -> None:
     supervisor = start("a", "b:fails", "c", ready=False)
     said = supervisor.communicate(timeout=10)[1]
