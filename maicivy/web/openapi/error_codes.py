@@ -1,0 +1,94 @@
+"""Every error code a client can meet: its status and what it means. Documents are made from this table; what is raised
+where is decided elsewhere, and tests hold the two together."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from maicivy.core.gate import (
+    MAX_BATCH_EVENTS,
+    MAX_BODY_BYTES,
+    MAX_DEPTH,
+    MAX_EVENT_BYTES,
+    MAX_FUTURE,
+    MAX_KEY_CHARS,
+    MAX_PROPERTIES,
+    MAX_SESSION_S,
+    MAX_STRING_CHARS,
+    MAX_URL_CHARS,
+)
+
+
+class Meaning(NamedTuple):
+    """What a code says. Within a batch, a code of one event stands in `rejected` and the answer is 202 all the same."""
+
+    status: int
+    text: str
+
+
+EVENT_CODES: Final[dict[str, Meaning]] = {
+    "body_too_large": Meaning(413, f"The body has more than {MAX_BODY_BYTES} bytes."),
+    "invalid_encoding": Meaning(400, "The body is not UTF-8."),
+    "invalid_json": Meaning(400, "The body is not JSON."),
+    "invalid_body": Meaning(400, "A batch is neither an array nor an object with the one member `events`."),
+    "empty_batch": Meaning(400, "The batch holds no event."),
+    "too_many_events": Meaning(400, f"The batch holds more than {MAX_BATCH_EVENTS} events."),
+    "event_too_large": Meaning(400, f"The event has more than {MAX_EVENT_BYTES} bytes."),
+    "invalid_event": Meaning(400, "An event is not a JSON object."),
+    "unknown_field": Meaning(400, "The event has a member that events do not have; `field` names it."),
+    "duplicate_key": Meaning(400, "An object names a member twice."),
+    "missing_event_type": Meaning(400, "`event_type` is required."),
+    "invalid_event_type": Meaning(400, "`event_type` does not match its pattern."),
+    "invalid_event_data": Meaning(400, "`event_data` is not an object."),
+    "too_deep": Meaning(400, f"`event_data` is nested deeper than {MAX_DEPTH} levels."),
+    "too_many_properties": Meaning(400, f"`event_data` has more than {MAX_PROPERTIES} members, all levels together."),
+    "key_too_long": Meaning(400, f"A key of `event_data` has more than {MAX_KEY_CHARS} characters."),
+    "string_too_long": Meaning(400, f"A string of `event_data` has more than {MAX_STRING_CHARS} characters."),
+    "invalid_number": Meaning(400, "A number is not finite or does not fit in 64 bits."),
+    "invalid_page_url": Meaning(
+        400, f"`page_url` is neither an http(s) URL nor a path, or has more than {MAX_URL_CHARS} characters."
+    ),
+    "invalid_referrer": Meaning(
+        400, f"`referrer` is neither an http(s) URL nor a path, or has more than {MAX_URL_CHARS} characters."
+    ),
+    "invalid_session_duration": Meaning(400, f"`session_duration` is not whole seconds from 0 to {MAX_SESSION_S}."),
+    "invalid_id": Meaning(400, "`id` is not a UUID."),
+    "invalid_timestamp": Meaning(
+        400, "`timestamp` is neither RFC 3339 with an offset nor Unix seconds or milliseconds."
+    ),
+    "timestamp_too_old": Meaning(400, "`timestamp` is older than events are kept (`MAICIVY_RETENTION_DAYS`)."),
+    "timestamp_in_future": Meaning(
+        400, f"`timestamp` is more than {int(MAX_FUTURE.total_seconds() // 60)} minutes ahead of the server."
+    ),
+    "invalid_visitor": Meaning(
+        400, f"`visitor_address` or `visitor_user_agent` is not a string of at most {MAX_STRING_CHARS} characters."
+    ),
+    "unauthorized": Meaning(401, "The bearer token is not `MAICIVY_INGEST_TOKEN`."),
+    "rate_limited": Meaning(429, "This client sent more events than it may in a minute; go on after `Retry-After`."),
+    "do_not_track": Meaning(202, "The browser asks not to be tracked (DNT, Sec-GPC). Counted, not recorded; no error."),
+}
+"""The codes of `core.gate.REASONS`: why an event was not recorded. The same names are the labels of
+`maicivy_events_rejected_total`."""
+
+REQUEST_CODES: Final[dict[str, Meaning]] = {
+    "missing_parameter": Meaning(400, "A required query parameter is absent; `field` names it."),
+    "invalid_parameter": Meaning(400, "A query parameter has a value that is not allowed; `field` names it."),
+    "unknown_parameter": Meaning(400, "The URL has no such query parameter; `field` names it."),
+    "repeated_parameter": Meaning(400, "A query parameter is given twice; `field` names it."),
+    "bad_request": Meaning(400, "The request is not proper HTTP, or no WebSocket handshake."),
+    "forbidden": Meaning(403, "Pages of this origin may not watch live (`MAICIVY_CORS_ORIGINS`)."),
+    "not_found": Meaning(404, "There is nothing at this URL."),
+    "method_not_allowed": Meaning(405, "The URL exists but not for this method; `Allow` lists those it has."),
+    "request_timeout": Meaning(408, "The request took too long to arrive."),
+    "length_required": Meaning(411, "The request says neither how long its body is nor that it comes in chunks."),
+    "unsupported_media_type": Meaning(415, "The body has a content type that the URL does not take."),
+    "upgrade_required": Meaning(426, "The URL speaks WebSocket only."),
+    "internal_error": Meaning(500, "An error of ours; it was logged with the id in `X-Request-ID`."),
+    "unavailable": Meaning(503, "Redis or Postgres does not answer; try again after `Retry-After`."),
+    "inbox_full": Meaning(503, "The inbox is full; nothing of the request was kept. Try again after `Retry-After`."),
+    "too_many_viewers": Meaning(503, "All places of live viewers are taken (`MAICIVY_WS_MAX_CLIENTS`)."),
+    "not_ready": Meaning(503, "A part that `/readyz` names is down."),
+}
+"""Codes of everything else."""
+
+CODES: Final[dict[str, Meaning]] = EVENT_CODES | REQUEST_CODES
