@@ -60,8 +60,9 @@ class Exposition(Collector):
             yield _told(told, values.get(told, ()))
 
     def _values(self, relayed: Iterable[Sample]) -> Values:
+        known = [(name, part) for name, part in self._standing.parts.items() if part.state != "unknown"]
         values: Values = {
-            metrics.UP: [((name,), float(part.state == "up")) for name, part in self._standing.parts.items()],
+            metrics.UP: [((name,), float(part.state == "up")) for name, part in known],
             metrics.BUILD: [((__version__, platform.python_version()), 1.0)],
             metrics.INBOX_MAX_BYTES: [((), float(self._inbox_max_bytes))],
         }

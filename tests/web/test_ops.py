@@ -221,6 +221,7 @@ def test_metrics_are_answered_without_postgres(without_postgres: FlaskClient) ->
     found = series(without_postgres)
     assert found["maicivy_up", (("part", "postgres"),)] == 0
     assert found["maicivy_up", (("part", "redis"),)] == 1
+    assert ("maicivy_up", (("part", "migrations"),)) not in found  # one fault, one alert
     assert ("maicivy_outbox_lag_rows", ()) not in found
 
 
