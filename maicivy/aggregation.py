@@ -81,19 +81,18 @@ class Aggregation:
     def rebuild(self) -> bool:
         """Make the aggregates anew beside the old ones and switch; readers see the old or the new, never a mixture.
 
-        False when somebody else is at it, or the lock ran out. Rows stored meanwhile are caught up afterwards.
+        False when somebody else is at it, or Redis was emptied meanwhile. What is stored meanwhile is left to a
+        catch-up.
         """
         token = secrets.token_hex(8)
-        with self._aggregates.rebuilding(token) as mine:
-            if not mine:
+        since = self._aggregates.ledger_since()
+        with self._store.snapshot() as recount:
+            if not recount.try_rebuild_lock():
                 return False
-            now = self._clock().timestamp()
-            since = self._aggregates.ledger_since()
-            with self._store.snapshot() as recount:
-                head = recount.head()
-                settled_before = recount.settled_before(since)
-                self._load(token, recount, now)
-            done = self._aggregates.switch(token, head, since, settled_before)
+            self._aggregates.begin_rebuild(token)
+            head = recount.head()
+            self._load(token, recount, self._clock().timestamp())
+            done = self._aggregates.switch(token, head, since, recount.settled_before(since))
         log.info("aggregates_rebuilt", extra={"seq": head.seq, "events": head.stored, "done": done})
         return done
 

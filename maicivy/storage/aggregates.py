@@ -7,8 +7,7 @@ one script, and only if the cursor names the row before it; so whoever applies, 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import date
 from typing import Any, Final, cast
 from uuid import UUID
@@ -26,7 +25,7 @@ from maicivy.storage import keys
 from maicivy.storage.recount import Head
 from maicivy.storage.redis_clients import redis_errors
 
-REBUILD_LOCK_S: Final = 1200
+REBUILD_S: Final = 3600
 PRESENCE_S: Final = VISIT_GAP_S + 60
 
 # ops: {add = {{key, expiry, n}}, unique = {{{{key, expiry}}, from, to}}, rank = {{key, {{member, n}}}},
@@ -78,10 +77,11 @@ return 1
 # ARGV: ops, presence cutoff, ids.
 _LOAD: Final = _RUN_OPS + "run(cmsgpack.unpack(ARGV[1]), ARGV[3], ARGV[2])"
 
-# KEYS: cursor, ledger, rebuild lock, start of the ledger. ARGV: token of the lock, prefix of the aside keys, seq,
-# token, time zone, stored, duplicate, quarantined, first entry that the ledger counted, events settled before it. All of `analytics:*` is derived, so all of
-# it goes; then the aside keys take its place. A ledger that has not been told what was settled before it began is
-# told now, once. Returns 1, or 0 when the lock was lost or the ledger is no longer the one that was looked at.
+# KEYS: cursor, ledger, current rebuild, start of the ledger. ARGV: token of this rebuild, prefix of the aside keys,
+# seq, token, time zone, stored, duplicate, quarantined, first entry that the ledger counted, events settled before it.
+# All of `analytics:*` is derived, so all of it goes; then the aside keys take its place. A ledger that has not been
+# told what was settled before it began is told now, once. Returns 1, or 0 when another rebuild has begun or the ledger
+# is no longer the one looked at.
 _SWITCH: Final = """
 if redis.call('GET', KEYS[3]) ~= ARGV[1] then return 0 end
 if (redis.call('HGET', KEYS[4], 'entry') or '') ~= ARGV[9] then return 0 end
@@ -144,20 +144,12 @@ class RedisAggregates:
             )
         return bool(applied)
 
-    @contextmanager
-    def rebuilding(self, token: str) -> Iterator[bool]:
-        """True inside when nobody else rebuilds; the lock is let go of at the end, if `switch` has not done so."""
+    def begin_rebuild(self, token: str) -> None:
+        """Make room aside for `token`; whatever another rebuild left or is still loading there is worthless now."""
         with redis_errors():
-            mine = bool(self._client.set(keys.REBUILD_LOCK, token, nx=True, ex=REBUILD_LOCK_S))
-        try:
-            if mine:
-                self._sweep_aside()
-            yield mine
-        finally:
-            if mine:
-                with redis_errors():
-                    if self._client.get(keys.REBUILD_LOCK) == token.encode():
-                        self._client.delete(keys.REBUILD_LOCK)
+            self._client.set(keys.REBUILD, token, ex=REBUILD_S)
+            for key in self._client.scan_iter(f"{keys.rebuild('*')}*", count=1000):
+                self._client.unlink(key)
 
     def load(self, token: str, tally: Tally, now: float) -> None:
         """Add a tally to the aggregates that are made aside under `token`."""
@@ -201,11 +193,11 @@ class RedisAggregates:
         """Put what was loaded under `token` in the place of all aggregates, in one step.
 
         `since` is `ledger_since` from before the snapshot, `settled_before` the events of the snapshot that came
-        through entries older than that. False when the lock was lost or Redis emptied: then nothing was changed.
+        through entries older than that. False when another rebuild has begun or Redis was emptied: nothing changed.
         """
         with redis_errors(), timed(REDIS_DURATION, "switch"):
             done = self._switch(
-                keys=[keys.CURSOR, keys.LEDGER, keys.REBUILD_LOCK, keys.LEDGER_START],
+                keys=[keys.CURSOR, keys.LEDGER, keys.REBUILD, keys.LEDGER_START],
                 args=[
                     token,
                     keys.rebuild(token),
@@ -234,7 +226,7 @@ class RedisAggregates:
     def _sweep_aside(self) -> None:
         with redis_errors():
             for key in self._client.scan_iter("maicivy:rebuild:*", count=1000):
-                if key != keys.REBUILD_LOCK.encode():
+                if key != keys.REBUILD.encode():
                     self._client.unlink(key)
 
 

@@ -32,8 +32,8 @@ MAX_GROUP_BYTES: Final = 2 << 20
 _READ_ENTRIES: Final = 64
 _FULL: Final = -1
 
-# KEYS: inbox, its size hash, ledger, its start. ARGV: window in s, most bytes, then for each submission: rate key or "",
-# limit, events, payload. Returns for each: 0 appended, -1 inbox full, else seconds to wait.
+# KEYS: inbox, its size hash, ledger, its start. ARGV: window in s, most bytes, then for each submission: rate key or
+# "", limit, events, payload. Returns for each: 0 appended, -1 inbox full, else seconds to wait.
 # A submission larger than a whole window's limit passes when nothing else was sent, and is paid off in longer windows.
 _APPEND: Final = """
 local window, room = tonumber(ARGV[1]), tonumber(ARGV[2]) - tonumber(redis.call('HGET', KEYS[2], 'bytes') or '0')

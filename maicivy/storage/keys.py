@@ -42,8 +42,8 @@ HEARTBEATS: Final = "maicivy:heartbeats"
 LIVE_CLIENTS: Final = "maicivy:live:clients"
 """Sorted set of live viewers by the Unix second their lease ends. Trimmed at each use."""
 
-REBUILD_LOCK: Final = "maicivy:rebuild:lock"
-"""Held while aggregates are rebuilt. Minutes."""
+REBUILD: Final = "maicivy:rebuild"
+"""Token of the rebuild that may switch its aggregates in. An hour, or until it has."""
 
 
 def prefix(site_id: int) -> str:

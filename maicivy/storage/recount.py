@@ -22,6 +22,7 @@ from maicivy.storage.schema import PATH_SQL, day_partition
 
 CHUNK: Final = 10_000
 STATEMENT_TIMEOUT: Final = "15min"
+REBUILD_LOCK: Final = 0x6D61_6903
 NEW_VISITORS: Final = "new_visitors"
 
 _DAY: Final = "(created_at AT TIME ZONE :zone)::date"
@@ -75,6 +76,14 @@ class Recount:
     def of_partition(cls, connection: sa.Connection, zone: ZoneInfo, day: date) -> Recount:
         """Of one UTC day's rows alone, in a transaction that the caller holds."""
         return cls(connection, zone, day_partition("analytics_events", day))
+
+    def try_rebuild_lock(self) -> bool:
+        """True for one process at a time, until its snapshot ends: also when that process is killed."""
+        return bool(
+            self._run(
+                "/* recount.rebuild_lock */ SELECT pg_try_advisory_xact_lock(:key)", key=REBUILD_LOCK
+            ).scalar_one()
+        )
 
     def head(self) -> Head:
         """The ledger."""
