@@ -9,10 +9,6 @@ import psycopg
 import sqlalchemy as sa
 
 from maicivy.errors import RejectedByDatabase, Unavailable
-from maicivy.storage.redis_clients import blocking_redis, fast_redis, redis_errors
-
-# The Redis names are here until every import of them has moved to `redis_clients`.
-__all__ = ["blocking_redis", "fast_redis", "postgres_engine", "postgres_errors", "redis_errors"]
 
 POOL_TIMEOUT_S = 3
 CONNECT_TIMEOUT_S = 3
