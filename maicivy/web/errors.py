@@ -72,7 +72,7 @@ def _rate_limited(error: RateLimited) -> Response:
     return response
 
 
-def _inbox_full(error: InboxFull) -> Response:
+def _inbox_full(_: InboxFull) -> Response:
     response = error_response(503, "inbox_full", "the inbox is full; nothing of this request was kept")
     response.headers["Retry-After"] = str(FULL_RETRY_S)
     return response
@@ -97,5 +97,5 @@ def _http(error: HTTPException) -> Response:
 
 
 def _unexpected(error: Exception) -> Response:
-    log.exception("unexpected_error")
+    log.error("unexpected_error", exc_info=error)
     return error_response(500, "internal_error", "an error of ours; it was logged with the id in X-Request-ID")
