@@ -3,6 +3,8 @@
 import io
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -136,6 +138,12 @@ def test_gunicorn_tells_no_addresses() -> None:
     stream = configured("debug")
     logging.getLogger("gunicorn.access").info('192.0.2.1 - - "GET / HTTP/1.1" 200')
     assert stream.getvalue() == ""
+
+
+def test_rich_is_not_loaded_for_logs_and_stays_there_for_others() -> None:
+    program = "import sys, maicivy.logs; assert 'rich' not in sys.modules; import rich.console; print(rich.console)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_warnings_of_python_are_lines_too() -> None:

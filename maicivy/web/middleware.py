@@ -1,8 +1,8 @@
 """What happens to every request: an id, a time, headers, CORS, gzip, one log line.
 
-This is seed 000's middleware list. It runs on the hot path too, where Flask's hooks and header objects are slow: 63 us a
-POST, against 10 us this way (bench/middleware.py). So all but gzip wraps the application at the WSGI level and works on
-plain lists. Answered events and probes are logged at debug, everything else at info.
+This is seed 000's middleware list. It runs on the hot path too, where Flask's hooks and header objects are slow: 63 us
+a POST, against 10 us this way (bench/middleware.py). So all but gzip wraps the application at the WSGI level and works
+on plain lists. Answered events and probes are logged at debug, everything else at info.
 """
 
 from __future__ import annotations
