@@ -111,9 +111,3 @@ def test_a_redis_that_is_away_is_unavailable() -> None:
         with pytest.raises(Unavailable) as failure:
             counters.realtime(1, DAY, NOW)
     assert failure.value.part == "redis"
-
-
-def test_a_key_of_the_wrong_type_is_unavailable_not_a_crash(counters: Counters, redis_client: redis.Redis) -> None:
-    redis_client.set("analytics:themes:top", "not a sorted set")
-    with pytest.raises(Unavailable):
-        counters.themes(1, 5)

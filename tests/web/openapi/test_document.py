@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterator
@@ -180,6 +181,27 @@ def test_real_errors_are_as_documented(client: FlaskClient, method: str, url: st
     assert response.status_code == status
     assert problems(response.get_json(), schema_of(url, method, status), document()) == []
     assert response.headers["X-Request-ID"]
+
+
+def test_what_asks_to_come_back_is_as_documented(settings: Settings) -> None:
+    parts = build(dataclasses.replace(settings, event_rate_limit=1))
+    client = create_app(parts).test_client()
+    client.post(f"{BASE}/event", json=CLICK)
+    limited = client.post(f"{BASE}/event", json=CLICK)
+    parts.close()
+    away = build(dataclasses.replace(settings, redis_url="redis://127.0.0.1:1"))
+    client = create_app(away).test_client()
+    answers = [
+        (limited, f"{BASE}/event", "post", 429),
+        (client.post(f"{BASE}/event", json=CLICK), f"{BASE}/event", "post", 503),
+        (client.get(f"{BASE}/realtime"), f"{BASE}/realtime", "get", 503),
+        (client.get("/readyz"), "/readyz", "get", 503),
+    ]
+    away.close()
+    for response, path, method, status in answers:
+        assert response.status_code == status, path
+        assert problems(response.get_json(), schema_of(path, method, status), document()) == []
+        assert int(response.headers["Retry-After"]) >= 1
 
 
 def test_errors_of_no_route_have_the_same_shape(client: FlaskClient) -> None:
