@@ -2,11 +2,14 @@
 
 import atexit
 
+from maicivy import logs
 from maicivy.bootstrap import build
 from maicivy.config import Settings
 from maicivy.demo.mount import mount
 from maicivy.web import create_app
 
-parts = build(Settings.from_env())
+settings = Settings.from_env()
+logs.configure(settings.log_level)
+parts = build(settings)
 atexit.register(parts.close)
-application = mount(create_app(parts), parts.settings)
+application = mount(create_app(parts), settings)

@@ -61,9 +61,12 @@ class _Connection:
         return int(head[9:12]) if len(self.received) >= head_end + 4 + length else 0
 
 
-def run(port: int, path: str, concurrency: int, seconds: float, headers: str = "") -> Samples:
-    """Ask for `path` over `concurrency` connections for so many `seconds`."""
-    request = f"GET {path} HTTP/1.1\r\nHost: bench\r\n{headers}\r\n".encode()
+def run(port: int, path: str, concurrency: int, seconds: float, headers: str = "", body: bytes = b"") -> Samples:
+    """Ask for `path` over `concurrency` connections for so many `seconds`; post `body` to it where there is one."""
+    if body:
+        headers += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    method = "POST" if body else "GET"
+    request = f"{method} {path} HTTP/1.1\r\nHost: bench\r\n{headers}\r\n".encode() + body
     samples = Samples()
     with selectors.DefaultSelector() as selector:
         connections = [_Connection(port, request) for _ in range(concurrency)]

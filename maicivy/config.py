@@ -268,7 +268,7 @@ class _Reader:
             data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
             if not path.exists():
                 # Written aside and linked: of several processes that start at once, all read the same whole secret.
-                aside = data_dir / f"secret_key.{os.getpid()}"
+                aside = data_dir / f"secret_key.{secrets.token_hex(8)}"
                 with open(aside, "x", encoding="ascii", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
                     file.write(secrets.token_hex(32))
                 with contextlib.suppress(FileExistsError):

@@ -45,9 +45,20 @@ def test_all_services_are_there(services: dict[str, Any]) -> None:
     assert set(services) == {"web", "worker", "beat", "migrate", "postgres", "valkey"}
 
 
-def test_secrets_have_no_default_and_nothing_else_is_required() -> None:
-    assert {name for name, kind, _ in references() if kind == ":?"} == SECRETS
-    assert not [name for name, kind, _ in references() if name in SECRETS and kind != ":?"]
+def test_nothing_has_to_be_set_to_begin_with() -> None:
+    assert {kind for _, kind, _ in references()} == {":-"}
+    assert [default for name, _, default in references() if name == "SECRET_KEY"] == [""]  # generated, once for all
+
+
+def test_what_has_a_default_password_is_on_the_private_network_alone(services: dict[str, Any]) -> None:
+    assert read_yaml(ROOT / "docker-compose.yml")["networks"] == {"private": {"internal": True}}
+    for name, service in services.items():
+        assert service["networks"] == (["private", "default"] if name == "web" else ["private"])
+
+
+def test_the_generated_secret_is_shared(services: dict[str, Any]) -> None:
+    for name in OURS:
+        assert services[name]["volumes"] == ["maicivy:/data"]
 
 
 def test_every_variable_is_in_the_example_and_no_secret_has_a_value_there() -> None:
@@ -107,7 +118,7 @@ def test_data_lives_in_named_volumes(services: dict[str, Any]) -> None:
     volumes = read_yaml(ROOT / "docker-compose.yml")["volumes"]
     assert services["postgres"]["volumes"] == ["postgres:/var/lib/postgresql"]  # of the 18 image and later
     assert services["valkey"]["volumes"] == ["valkey:/data"]
-    assert set(volumes) == {"postgres", "valkey"}
+    assert set(volumes) == {"maicivy", "postgres", "valkey"}
 
 
 @pytest.mark.parametrize("service", ["worker", "beat"])

@@ -1,0 +1,51 @@
+"""What a tree of processes has used: processor time and memory, from /proc."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+
+
+def tree(root: int) -> list[int]:
+    """`root` and everything below it."""
+    found = [root]
+    for pid in found:
+        try:
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                found += [int(child) for child in (task / "children").read_text().split()]
+        except OSError:
+            continue
+    return found
+
+
+def cpu_s(root: int) -> dict[int, float]:
+    """Seconds of processor time of each process in the tree, children that have ended included."""
+    used = {}
+    for pid in tree(root):
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        used[pid] = sum(map(int, fields[11:13])) * _TICK_S
+    return used
+
+
+def memory_mib(root: int) -> dict[str, float]:
+    """Proportional set size (shared pages divided among their users) by command, and the sum."""
+    sizes: dict[str, float] = {}
+    for pid in tree(root):
+        try:
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        name = next((word for word in _NAMES if word in command), command[:20])
+        pss = next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+        sizes[name] = sizes.get(name, 0.0) + pss
+    sizes["all"] = sum(sizes.values())
+    return sizes
+
+
+_NAMES = ("maicivy up", "keeper", "gunicorn", "workers.app", "workers.beat", "valkey", "postgres")
