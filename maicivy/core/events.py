@@ -67,6 +67,7 @@ def announcement(event: Event) -> dict[str, Any]:
 
 _encoder = msgspec.msgpack.Encoder(uuid_format="bytes")
 _decoder = msgspec.msgpack.Decoder(list[Event])
+_json_encoder = msgspec.json.Encoder()
 
 
 def encode(events: Sequence[Event]) -> bytes:
@@ -78,6 +79,12 @@ def decode(payload: bytes) -> list[Event]:
     """The events in a queue payload.
 
     Raises:
-        ValueError: when the payload holds anything else.
+        ValueError: when the payload holds anything else, or data that no JSON can say: it could not be stored, and
+            would be read again for ever.
     """
-    return _decoder.decode(payload)  # msgspec.DecodeError and ValidationError are ValueErrors
+    try:
+        events = _decoder.decode(payload)  # msgspec's own errors are ValueErrors
+        _json_encoder.encode([event.event_data for event in events])
+    except (TypeError, RecursionError) as error:
+        raise ValueError(f"the payload holds no events: {error}") from error
+    return events
