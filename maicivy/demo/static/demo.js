@@ -66,9 +66,8 @@ function follow(live) {
     live.querySelector("[data-themes]").replaceChildren(
       ...themes.map(({ theme, views }) => {
         const item = document.createElement("li");
-        const bar = document.createElement("meter");
-        bar.max = themes[0].views;
-        bar.value = views;
+        const bar = document.createElement("i");
+        bar.style.width = `${(100 * views) / themes[0].views}%`;
         const name = document.createElement("span");
         name.textContent = theme;
         const count = document.createElement("span");
