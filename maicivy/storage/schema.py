@@ -63,8 +63,6 @@ analytics_events = sa.Table(
         "site_id",
         "created_at",
         sa.text(f"({PATH_SQL})"),
-        sa.text("(event_data ->> 'x')"),
-        sa.text("(event_data ->> 'y')"),
         postgresql_where=sa.text(HAS_POSITION_SQL),
     ),
     postgresql_partition_by="RANGE (created_at)",
