@@ -370,3 +370,28 @@ def test_without_redis_counters_are_unavailable_and_the_timeline_goes_on(setting
     assert response.headers["Retry-After"]
     assert answer(client, "/timeline")["meta"]["count"] == 1
     parts.close()
+
+
+def test_what_was_posted_is_what_is_read(parts: Maicivy) -> None:
+    client = create_app(parts).test_client()
+    clicks = [{"event_type": "button_click", "event_data": {"x": 450, "y": 200}, "page_url": "/cv"}] * 3
+    letters = [{"event_type": "letter_generated", "event_data": {"type": kind}} for kind in ("motivation", "other")]
+    views = [{"event_type": "page_view", "event_data": {"theme": theme}} for theme in ("=1+1", "backend", "backend")]
+    assert client.post(f"{BASE}/batch", json=[*clicks, *letters, *views]).status_code == 202
+    while parts.ingest.once("test", 0) or not parts.inbox.is_empty():
+        pass
+
+    realtime = answer(client, "/realtime")["data"]
+    assert (realtime["current_visitors"], realtime["unique_today"]) == (1, 1)
+    assert (realtime["total_events"], realtime["letters_today"]) == (8, 2)
+    for period in Period:
+        data = answer(client, f"/stats?period={period}")["data"]
+        assert (data["total_events"], data["unique_visitors"], data["conversion_rate"]) == (8, 1, 2.0)
+    data = answer(client, "/letters?period=week")["data"]
+    assert (data["total"], data["motivation"], data["anti_motivation"]) == (2, 1, 0)
+    assert sum(day["count"] for day in data["history"]) == 2
+    themes = [{"theme": "backend", "views": 2}, {"theme": "=1+1", "views": 1}]
+    assert answer(client, "/themes")["data"] == themes
+    assert rows(get(client, "/export/themes?period=month"))[1:] == [["backend", "2"], ["'=1+1", "1"]]
+    assert answer(client, "/heatmap")["data"] == [{"x": 450, "y": 200, "count": 3}]
+    assert answer(client, "/timeline")["meta"]["count"] == 8
