@@ -24,6 +24,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from bench.closed_loop import run
 from bench.processes import cpu_s, memory_mib
@@ -48,7 +49,10 @@ def main() -> None:
         _wait(port, "/readyz", 60)
         running.append(
             _start(
-                ["-m", "gunicorn", *GUNICORN, "-b", f"127.0.0.1:{bare_port}", "bench.bare:application"], home, bare_port
+                ["-m", "gunicorn", *GUNICORN, "-b", f"127.0.0.1:{bare_port}", "bare:application"],
+                home,
+                bare_port,
+                ROOT / "bench",
             )
         )
         _wait(bare_port, "/", 30)
@@ -62,7 +66,7 @@ def main() -> None:
             "single events": (port, "/api/v1/analytics/event", single, 1, running[0].pid),
             f"batches of {arguments.batch}": (port, "/api/v1/analytics/batch", many, arguments.batch, running[0].pid),
         }
-        results: dict[str, list[tuple[float, float, float]]] = {name: [] for name in rows}
+        results: dict[str, list[Turn]] = {name: [] for name in rows}
         for _ in range(arguments.rounds):
             for name, row in rows.items():
                 results[name].append(_turn(row, arguments.connections, arguments.seconds, port))
@@ -74,10 +78,15 @@ def main() -> None:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def _turn(
-    row: tuple[int, str, bytes, int, int], connections: int, seconds: float, port: int
-) -> tuple[float, float, float]:
+class Turn(NamedTuple):
     """Events per second accepted, p99 in ms, and processor microseconds per event until all were counted."""
+
+    rate: float
+    p99_ms: float
+    cpu_us: dict[str, float]
+
+
+def _turn(row: tuple[int, str, bytes, int, int], connections: int, seconds: float, port: int) -> Turn:
     target, path, body, events, root = row
     before = cpu_s(root)
     samples = run(target, path, connections, seconds, body=body)
@@ -85,17 +94,20 @@ def _turn(
         print(f"unexpected answers: {samples.statuses}", file=sys.stderr)
     while target == port and _inbox_events(port):
         time.sleep(0.05)
-    used = sum(after - before.get(pid, 0.0) for pid, after in cpu_s(root).items())
     count = len(samples.seconds) * events
-    return count / samples.took_s, samples.percentile_ms(99), used / count * 1e6
+    used = {name: (after - before.get(name, 0.0)) / count * 1e6 for name, after in cpu_s(root).items()}
+    return Turn(count / samples.took_s, samples.percentile_ms(99), used)
 
 
-def _table(results: dict[str, list[tuple[float, float, float]]]) -> None:
-    reference = statistics.median(rate for rate, _, _ in results["bare route"])
-    print(f"{'':<20}{'events/s':>10}{'to bare':>9}{'p99 ms':>9}{'cpu us':>8}")
+def _table(results: dict[str, list[Turn]]) -> None:
+    reference = statistics.median(turn.rate for turn in results["bare route"])
+    print(f"{'':<20}{'events/s':>10}{'to bare':>9}{'p99 ms':>9}{'cpu us':>8}  of which")
     for name, turns in results.items():
-        rate, p99, cpu = (statistics.median(values) for values in zip(*turns, strict=True))
-        print(f"{name:<20}{rate:10.0f}{rate / reference:9.2f}{p99:9.1f}{cpu:8.0f}")
+        rate = statistics.median(turn.rate for turn in turns)
+        p99 = statistics.median(turn.p99_ms for turn in turns)
+        used = {part: statistics.median(turn.cpu_us.get(part, 0.0) for turn in turns) for part in turns[0].cpu_us}
+        parts = ", ".join(f"{part} {us:.0f}" for part, us in used.items() if us >= 0.5)
+        print(f"{name:<20}{rate:10.0f}{rate / reference:9.2f}{p99:9.1f}{sum(used.values()):8.0f}  {parts}")
 
 
 def _inbox_events(port: int) -> float:
@@ -112,14 +124,14 @@ def _get(port: int, path: str) -> bytes:
         connection.close()
 
 
-def _start(command: list[str], home: Path, port: int) -> subprocess.Popen[bytes]:
+def _start(command: list[str], home: Path, port: int, cwd: Path = ROOT) -> subprocess.Popen[bytes]:
     environ = {
         "PORT": str(port),
         "MAICIVY_DATA_DIR": str(home),
         "MAICIVY_EVENT_RATE_LIMIT": "0",
         "LOG_LEVEL": "warning",
     }
-    return subprocess.Popen([sys.executable, *command], cwd=ROOT, env=os.environ | environ)
+    return subprocess.Popen([sys.executable, *command], cwd=cwd, env=os.environ | environ)
 
 
 def _wait(port: int, path: str, within_s: float) -> None:

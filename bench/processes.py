@@ -20,15 +20,16 @@ def tree(root: int) -> list[int]:
     return found
 
 
-def cpu_s(root: int) -> dict[int, float]:
-    """Seconds of processor time of each process in the tree, children that have ended included."""
-    used = {}
+def cpu_s(root: int) -> dict[str, float]:
+    """Seconds of processor time that the tree has used, by kind of process."""
+    used: dict[str, float] = {}
     for pid in tree(root):
         try:
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            name = _name(pid)
         except OSError:
             continue
-        used[pid] = sum(map(int, fields[11:13])) * _TICK_S
+        used[name] = used.get(name, 0.0) + sum(map(int, fields[11:13])) * _TICK_S
     return used
 
 
@@ -38,10 +39,9 @@ def memory_mib(root: int) -> dict[str, float]:
     for pid in tree(root):
         try:
             lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-            command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            name = _name(pid)
         except OSError:
             continue
-        name = next((word for word in _NAMES if word in command), command[:20])
         pss = next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
         sizes[name] = sizes.get(name, 0.0) + pss
     sizes["all"] = sum(sizes.values())
@@ -49,3 +49,8 @@ def memory_mib(root: int) -> dict[str, float]:
 
 
 _NAMES = ("maicivy up", "keeper", "gunicorn", "workers.app", "workers.beat", "valkey", "postgres")
+
+
+def _name(pid: int) -> str:
+    command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    return next((word for word in _NAMES if word in command), command[:20])
