@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
-from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -60,13 +59,7 @@ class Period(StrEnum):
 
 def local_day(moment: datetime, zone: ZoneInfo) -> date:
     """The calendar day in `zone` of an aware time."""
-    return _local_day(int(moment.timestamp()) // 900, zone)
-
-
-@lru_cache(maxsize=4096)
-def _local_day(quarter_hour: int, zone: ZoneInfo) -> date:
-    # Every offset in use since 1972 is a whole number of quarters, so no day begins inside one.
-    return datetime.fromtimestamp(quarter_hour * 900, zone).date()
+    return moment.astimezone(zone).date()
 
 
 def day_bounds(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:

@@ -116,8 +116,7 @@ def tally(events: Iterable[Event], zone: ZoneInfo, labels: Labels) -> Tally:
         visitor = event.visitor_id.bytes
         unique[site_id, iso_day].add(visitor)
         at = int(event.created_at.timestamp())
-        if at > site.seen.get(visitor, -1):
-            site.seen[visitor] = at
+        site.seen[visitor] = max(at, site.seen.get(visitor, at))
         for name in _names(event, labels):
             day.counts[name] = day.counts.get(name, 0) + 1
     for (site_id, iso_day), visitors in unique.items():
