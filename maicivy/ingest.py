@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from time import monotonic
+from time import monotonic, sleep
 from typing import Final
 
 import msgspec
@@ -21,6 +21,11 @@ from maicivy.storage.bell import BELL_S, Bell
 
 MAX_BATCH_EVENTS: Final = 2000
 """Events per transaction, more or less: an entry is never split. Larger ones save nothing (measured in bench/)."""
+
+GATHER_FROM_EVENTS: Final = 8
+GATHER_S: Final = 0.02
+"""After a small batch, but of at least so many events, the next is given so long to gather. At a thousand events a
+second this makes batches of 20 out of batches of 3, and halves the cost of an event; a trickle is never delayed."""
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +41,7 @@ class Ingest(msgspec.Struct, frozen=True):
     batch: int = MAX_BATCH_EVENTS
 
     def once(self, consumer: str, wait_s: float) -> int:
-        """Take one batch from the inbox, waiting up to `wait_s` for it, and see it through; how many entries it had.
+        """Take one batch from the inbox, waiting up to `wait_s` for it, and see it through; how many events it had.
 
         Raises:
             Unavailable: the batch stays in the inbox and is read again.
@@ -51,7 +56,7 @@ class Ingest(msgspec.Struct, frozen=True):
         self.live.publish(stored.new)
         self.inbox.remove(entries)
         log.debug("ingested", extra={"entries": len(entries), "events": len(stored.new)})
-        return len(entries)
+        return sum(max(1, entry.events) for entry in entries)
 
     def drain(self, bell: Bell, consumer: str, linger_s: float, budget_s: float) -> bool:
         """Work until the inbox stays empty for `linger_s`, or for about `budget_s`; true when there may be more.
@@ -65,7 +70,10 @@ class Ingest(msgspec.Struct, frozen=True):
             if monotonic() - held > BELL_S / 4:
                 bell.hold()
                 held = monotonic()
-            if not self.once(consumer, linger_s):
+            events = self.once(consumer, linger_s)
+            if GATHER_FROM_EVENTS <= events < self.batch // 2:
+                sleep(GATHER_S)
+            elif not events:
                 bell.release()
                 if not self.once(consumer, 0):
                     return False
