@@ -93,6 +93,7 @@ def heatmap() -> Response:
         "page" if "page" in request.args else "page_url", None, _page, "a path that begins with /, or an http(s) URL"
     )
     hours = params.whole("hours", DEFAULT_HOURS, 1, MAX_HOURS)
+    _give_way()
     return _answer(parts().reports.heatmap(DEFAULT_SITE, page, hours, parts().now()))
 
 
@@ -105,7 +106,9 @@ def export_visitors() -> Response:
 @blueprint.get("/export/themes")
 def export_themes() -> Response:
     """Themes of a period, as a file."""
-    return _download(parts().reports.themes_table(DEFAULT_SITE, _exported(), parts().now()))
+    period = _exported()
+    _give_way()
+    return _download(parts().reports.themes_table(DEFAULT_SITE, period, parts().now()))
 
 
 @blueprint.get("/export/letters")
@@ -129,6 +132,12 @@ def csv_bytes(table: Table) -> bytes:
 
 def _defused(cell: str | int) -> str | int:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+
+
+def _give_way() -> None:
+    """A turn for other requests: an answer from memory waits for nothing, so under gevent one connection after another
+    would be served over and over while the rest queue (p99 60 ms instead of 15 with 8 pollers of one heatmap)."""
+    time.sleep(0)
 
 
 def _exported() -> Period:
@@ -162,9 +171,6 @@ def _download(table: Table) -> Response:
 
 
 def _cachable(body: bytes, content_type: str) -> Response:
-    # An answer from memory waits for nothing, so its connection would be served again and again while others queue:
-    # p99 60 ms instead of 6 with 8 pollers of one heatmap. Under gevent this is a turn for the others, else nothing.
-    time.sleep(0)
     response = Response(body, content_type=content_type)
     response.headers["Cache-Control"] = CACHE_CONTROL
     response.set_etag(hashlib.blake2b(body, digest_size=12).hexdigest(), weak=True)
