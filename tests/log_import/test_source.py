@@ -80,7 +80,7 @@ def written_by_a_thread(path: Path, pieces: list[bytes]) -> threading.Thread:
                 pipe.write(piece)
 
     os.mkfifo(path)
-    thread = threading.Thread(target=write)
+    thread = threading.Thread(target=write, daemon=True)
     thread.start()
     return thread
 
