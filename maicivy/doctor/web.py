@@ -109,7 +109,7 @@ def judge_alive(answer: Answer) -> Verdict:
 def judge_ready(answer: Answer) -> Verdict:
     """`/readyz`: which parts the web itself finds down."""
     body = answer.json()
-    if answer.status == 200:
+    if answer.status == 200 and isinstance(_data(answer), dict):
         return ok("it is ready")
     if answer.status == 503 and isinstance(body, dict) and isinstance(body.get("error"), dict):
         return problem(

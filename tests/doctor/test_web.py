@@ -116,8 +116,7 @@ def test_another_program_on_the_port_fails_every_check(examined: Examined, stub:
     installation = examined(stub(200, b"<html>Welcome to nginx!</html>"))
     for check in CHECKS:
         with contextlib.suppress(Unavailable):
-            said = verdict(installation, CHECKS, check.name)
-            assert said.state is State.PROBLEM or check.name == "/readyz", check.name
+            assert verdict(installation, CHECKS, check.name).state is State.PROBLEM, check.name
 
 
 def test_a_redirect_is_an_answer_and_not_followed(stub: Callable[[int, bytes], str]) -> None:
@@ -196,6 +195,7 @@ def test_the_first_message_is_initial_stats(message: Any, state: State) -> None:
         (judge_ready, answer(good({})), State.OK),
         (judge_ready, answer(bad("not_ready", "not ready: postgres"), 503), State.PROBLEM),
         (judge_ready, answer(b"Service Unavailable", 503), State.PROBLEM),
+        (judge_ready, answer(b"ready", 200), State.PROBLEM),
         (judge_ready, answer(b"", 404), State.PROBLEM),
         (judge_health, answer(good({"status": "ok", "version": "0.1.0"})), State.OK),
         (judge_health, answer(good({"status": "degraded", "version": "0.1.0"})), State.WARNING),
