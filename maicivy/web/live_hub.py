@@ -1,6 +1,6 @@
 """The viewers of one process: one subscription, one heartbeat and one encoding for all of them.
 
-The hub runs two threads while there are viewers, one that listens to Redis and one that beats. They start with the
+The hub runs three threads while there are viewers: one listens to Redis, one fans out, one beats. They start with the
 first viewer, hence after gunicorn has forked, and end soon after the last, so that publishers see nobody listening.
 """
 
@@ -10,6 +10,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from queue import Empty, Queue
 from typing import Final
 
 import msgspec
@@ -31,10 +33,19 @@ IDLE_BEATS: Final = 6
 
 _POLL_S: Final = 0.2
 _SUBSCRIBE_S: Final = 1.0
-_FRAMES_PER_TURN: Final = 64
+_BATCH: Final = 64
 _GAP_START: Final = gap(0)[:-2]
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What the threads of the hub share, from the first viewer to the last. None among `heard` is the end."""
+
+    stop: threading.Event = field(default_factory=threading.Event)
+    listening: threading.Event = field(default_factory=threading.Event)
+    heard: Queue[tuple[int, bytes] | None] = field(default_factory=lambda: Queue(_BATCH))
 
 
 class Hub:
@@ -50,8 +61,7 @@ class Hub:
         self._stats: dict[int, tuple[float, Snapshot]] = {}
         self._alive: Callable[[], bool] = _always
         self._lock = threading.Lock()
-        self._stop: threading.Event | None = None
-        self._listening = threading.Event()
+        self._run: _Run | None = None
 
     def follow(self, alive: Callable[[], bool]) -> None:
         """Close all connections within a second or two of `alive` turning false: they would hold up the process."""
@@ -65,9 +75,9 @@ class Hub:
             Unavailable: Redis does not answer.
         """
         with self._lock:
-            self._start()
-            listening = self._listening
-        listening.wait(_SUBSCRIBE_S)
+            run = self._start()
+        if run is not None:
+            run.listening.wait(_SUBSCRIBE_S)
         return self.stats(site_id)
 
     def join(self, site_id: int, viewer: WebSocket, place: str, first: bytes) -> None:
@@ -100,8 +110,8 @@ class Hub:
         self.closed = True
         with self._lock:
             viewers = [viewer for site in self._viewers.values() for viewer in site]
-            if self._stop is not None:
-                self._stop.set()
+            if self._run is not None:
+                self._run.stop.set()
         for viewer in viewers:
             viewer.close(CloseCode.GOING_AWAY)
         deadline = time.monotonic() + wait_s
@@ -109,41 +119,65 @@ class Hub:
             if not viewer.over.wait(max(0.0, deadline - time.monotonic())) and wait_s:
                 viewer.abort()
 
-    def _start(self) -> None:
-        if self._stop is None and not self.closed:
-            self._stop = threading.Event()
-            self._listening = threading.Event()
-            for name, run in (("live-feed", self._listen), ("live-heart", self._beat)):
-                threading.Thread(target=run, args=(self._stop, self._listening), name=name, daemon=True).start()
+    def _start(self) -> _Run | None:
+        if self._run is None and not self.closed:
+            self._run = _Run()
+            for name, work in (
+                ("live-feed", self._listen),
+                ("live-fan-out", self._fan_out),
+                ("live-heart", self._beat),
+            ):
+                threading.Thread(target=work, args=(self._run,), name=name, daemon=True).start()
+        return self._run
 
-    def _listen(self, stop: threading.Event, listening: threading.Event) -> None:
-        while not stop.is_set():
+    def _listen(self, run: _Run) -> None:
+        while not run.stop.is_set():
             try:
-                for heard, (site_id, message) in enumerate(self._feed.listen(tuple(self._viewers), stop, listening), 1):
-                    self._send(site_id, text_frame(message), _events_in(message))
-                    if not heard % _FRAMES_PER_TURN:
-                        time.sleep(0)  # under gevent: lets the writers run before more messages fill their queues
+                for message in self._feed.listen(tuple(self._viewers), run.stop, run.listening):
+                    run.heard.put(message)
             except Exception:  # an edge: without this thread the viewers would see nothing more, and not know
                 log.exception("live_feed_failed")
-                stop.wait(HEARTBEAT_S)
+                run.stop.wait(HEARTBEAT_S)
+        run.heard.put(None)
 
-    def _beat(self, stop: threading.Event, _listening: threading.Event) -> None:
+    def _fan_out(self, run: _Run) -> None:
+        """What has been heard since the last turn goes out in one piece: the feed takes whatever has arrived before
+        it waits, and only then is it this thread's turn, so that a burst costs each viewer a few sends."""
+        while (message := run.heard.get()) is not None:
+            frames: dict[int, list[bytes]] = {}
+            events: dict[int, int] = {}
+            while message is not None:
+                site_id, payload = message
+                frames.setdefault(site_id, []).append(text_frame(payload))
+                events[site_id] = events.get(site_id, 0) + _events_in(payload)
+                if sum(map(len, frames.values())) >= _BATCH:
+                    break
+                try:
+                    message = run.heard.get_nowait()
+                except Empty:
+                    break
+            for site_id, batch in frames.items():
+                self._send(site_id, b"".join(batch), events[site_id])
+            if message is None:
+                return
+
+    def _beat(self, run: _Run) -> None:
         idle = 0
         next_beat = time.monotonic() + HEARTBEAT_S
-        while not stop.wait(_POLL_S):
+        while not run.stop.wait(_POLL_S):
             if not self._alive():
                 self.close()
             elif time.monotonic() >= next_beat:
                 next_beat = max(next_beat + HEARTBEAT_S, time.monotonic())
                 idle = 0 if self._heartbeat() else idle + 1
                 if idle >= IDLE_BEATS:
-                    self._end_if_idle(stop)
+                    self._end_if_idle(run)
 
-    def _end_if_idle(self, stop: threading.Event) -> None:
+    def _end_if_idle(self, run: _Run) -> None:
         with self._lock:
             if not any(self._viewers.values()):
-                stop.set()
-                self._stop = None
+                run.stop.set()
+                self._run = None
 
     def _heartbeat(self) -> bool:
         """One beat for every site that is watched; whether one is."""

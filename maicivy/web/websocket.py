@@ -2,13 +2,15 @@
 
 simple-websocket does the handshake and no more. Its own way on from there sends with `send`, which may write half a
 frame to a slow reader and go on with the next one (simple-websocket 1.1, issue 45), and buffers without bound what a
-client sends. Here one thread of a connection writes and one reads, so nothing needs a lock around a socket; whoever
-else has something to say puts it into a bounded queue and never waits.
+client sends. Here whoever has something to say never waits: what the kernel takes at once is sent at once, which is
+the rule and costs no switch between threads; the rest goes into a bounded queue, which a thread of the connection
+works off.
 """
 
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -21,7 +23,7 @@ from wsproto.connection import Connection as Parser
 from wsproto.connection import ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Event, Ping, TextMessage
 
-QUEUE_FRAMES: Final = 512
+QUEUE_EVENTS: Final = 512
 QUEUE_BYTES: Final = 2 << 20
 """What may wait for one client. One call of `LiveFeed.publish` fits in, so that a reader who keeps up loses nothing."""
 
@@ -41,7 +43,7 @@ CLOSE_WAIT_S: Final = 1.0
 _SEND_BYTES: Final = 1 << 16
 _KERNEL_BYTES: Final = 1 << 17  # what the kernel may buffer per client: a slow one shows, and gets its gap, early
 _TEXT, _CLOSE, _PING, _PONG = 0x81, 0x88, 0x89, 0x8A  # final frames of RFC 6455, 5.2; a server does not mask
-_END: Final = b""
+_END: Final = (b"", 0)
 
 
 class CloseCode(IntEnum):
@@ -77,28 +79,31 @@ class WebSocket:
         self.dropped = 0
         self.over = threading.Event()
         self._sock = sock
+        self._direct = _unblocked(sock)
         self._gap = gap
-        self._queue: SimpleQueue[bytes] = SimpleQueue()
+        self._lock = threading.Lock()  # guards all that follows, and sending on `_direct`
+        self._queue: SimpleQueue[tuple[bytes, int]] = SimpleQueue()
         self._waiting_bytes = 0
+        self._waiting_events = 0
         self._missed = 0
-        self._message = bytearray()
+        self._queueing = True  # the queue, and not `_direct`, is where to put frames
         self._closing = False
-        self._lock = threading.Lock()
+        self._message = bytearray()
         self._bucket = FRAMES_AT_ONCE
         self._filled_at = time.monotonic()
         self._writer = threading.Thread(target=self._write, name="websocket-writer", daemon=True)
 
-    def offer(self, frame: bytes, events: int = 1) -> None:
-        """Queue a frame that tells of `events` events. Once one did not fit all are dropped until the queue is empty,
-        so that a slow client gets one gap and not a riddled stream."""
+    def offer(self, frames: bytes, events: int = 1) -> None:
+        """Send or queue whole frames that tell of `events` events. Once some did not fit all are dropped until the
+        queue is empty, so that a slow client gets one gap and not a riddled stream."""
         with self._lock:
             if self._closing:
                 return
-            if self._missed or self._queue.qsize() >= QUEUE_FRAMES or self._waiting_bytes >= QUEUE_BYTES:
+            if self._missed or self._waiting_events >= QUEUE_EVENTS or self._waiting_bytes >= QUEUE_BYTES:
                 self._missed += events
                 self.dropped += events
             else:
-                self._put(frame)
+                self._put(frames, events)
 
     def close(self, code: int) -> None:
         """Say goodbye after what is queued. Only the first close counts."""
@@ -109,14 +114,14 @@ class WebSocket:
                 if self._missed:
                     self._put(self._gap(self._missed))
                 self._put(_frame(_CLOSE, code.to_bytes(2, "big") if code != CloseCode.NOT_SAID else b""))
-                self._put(_END)
+                self._queue.put(_END)
 
     def abort(self) -> None:
         """Cut the connection; both its threads notice at once."""
         with self._lock:
             if not self._closing:
                 self._closing = True
-                self._put(_END)
+                self._queue.put(_END)
         with suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
 
@@ -136,9 +141,16 @@ class WebSocket:
         finally:
             self._finish()
 
-    def _put(self, frame: bytes) -> None:
-        self._waiting_bytes += len(frame)
-        self._queue.put(frame)
+    def _put(self, frames: bytes, events: int = 0) -> None:
+        if not self._queueing and self._direct is not None:
+            with suppress(OSError):  # full: the queue is for that; broken: the threads of the connection notice
+                frames = frames[self._direct.send(frames) :]
+            if not frames:
+                return
+            self._queueing = True
+        self._waiting_bytes += len(frames)
+        self._waiting_events += events
+        self._queue.put((frames, events))
 
     def _read(self, handle: Callable[[str | None], None]) -> None:
         """Until the connection is closing.
@@ -215,22 +227,26 @@ class WebSocket:
 
     def _next(self) -> bytes:
         """What waits, up to about `_SEND_BYTES` in one piece, for a system call costs more than a copy. Waits for the
-        first frame; empty at the end."""
-        first = self._queue.get()
-        frames = [first]
-        size = len(first)
+        first frames; empty at the end."""
         with self._lock:
+            if not self._queue.qsize():
+                if self._missed and not self._closing:
+                    frame = self._gap(self._missed)
+                    self._missed = 0
+                    return frame
+                self._queueing = self._direct is None
+        taken = [self._queue.get()]
+        with self._lock:
+            size = len(taken[0][0])
             with suppress(Empty):
-                while size < _SEND_BYTES and frames[-1] != _END:
-                    frames.append(self._queue.get_nowait())
-                    size += len(frames[-1])
-            if self._missed and not self._closing and not self._queue.qsize():
-                frames.append(self._gap(self._missed))
-                self._missed = 0
-            self._waiting_bytes -= size
-            if frames[-1] == _END and len(frames) > 1:
+                while taken[-1] != _END and size < _SEND_BYTES:
+                    taken.append(self._queue.get_nowait())
+                    size += len(taken[-1][0])
+            if taken[-1] == _END and len(taken) > 1:
                 self._queue.put(_END)
-        return b"".join(frames)
+            self._waiting_bytes -= size
+            self._waiting_events -= sum(events for _, events in taken)
+        return b"".join(frames for frames, _ in taken)
 
     def _finish(self) -> None:
         """Let the close frame out and the client's last words in: a socket closed with input unread is reset, and a
@@ -244,7 +260,23 @@ class WebSocket:
         if self._writer.is_alive():
             self.abort()
             self._writer.join(CLOSE_WAIT_S)
+        with self._lock:
+            if self._direct is not None:
+                self._direct.detach()  # the descriptor is the server's to close
+                self._direct = None
         self.over.set()
+
+
+def _unblocked(sock: socket.socket) -> socket.socket | None:
+    """The same connection under a second name, on which sending never waits. None for TLS, which has its own state.
+
+    Not a duplicate, which would cost each client a second descriptor.
+    """
+    if isinstance(sock, ssl.SSLSocket):
+        return None
+    direct = socket.socket(sock.family, sock.type, sock.proto, fileno=sock.fileno())
+    direct.settimeout(0)
+    return direct
 
 
 def _frame(opcode: int, payload: bytes) -> bytes:

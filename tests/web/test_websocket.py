@@ -18,7 +18,7 @@ from maicivy.web.websocket import (
     FRAMES_AT_ONCE,
     MESSAGE_BYTES,
     QUEUE_BYTES,
-    QUEUE_FRAMES,
+    QUEUE_EVENTS,
     CloseCode,
     WebSocket,
     text_frame,
@@ -111,11 +111,11 @@ def test_frames_arrive_in_the_order_in_which_they_were_offered(served: Served) -
 
 def test_a_client_that_does_not_read_gets_what_fits_then_one_gap(served: Served) -> None:
     """The writer starts after all frames were offered, so what fits is exactly the queue."""
-    for number in range(QUEUE_FRAMES + 100):
+    for number in range(QUEUE_EVENTS + 100):
         served.socket.offer(text_frame(b"%d" % number))
     served.socket.offer(text_frame(b"heartbeat"), events=0)
     served.start()
-    assert [served.client.text() for _ in range(QUEUE_FRAMES)] == [str(n) for n in range(QUEUE_FRAMES)]
+    assert [served.client.text() for _ in range(QUEUE_EVENTS)] == [str(n) for n in range(QUEUE_EVENTS)]
     assert json.loads(served.client.text()) == {"gap": 100}
     assert served.socket.dropped == 100
     served.socket.offer(text_frame(b"after"))
@@ -154,11 +154,11 @@ def test_every_frame_is_whole_and_none_is_missing_without_a_gap_whatever_the_pac
 
 
 def test_a_gap_is_told_before_the_goodbye(served: Served) -> None:
-    for _ in range(QUEUE_FRAMES + 5):
+    for _ in range(QUEUE_EVENTS + 5):
         served.socket.offer(text_frame(b"x"))
     served.socket.close(CloseCode.GOING_AWAY)
     served.start()
-    for _ in range(QUEUE_FRAMES):
+    for _ in range(QUEUE_EVENTS):
         served.client.text()
     assert json.loads(served.client.text()) == {"gap": 5}
     assert served.client.close_code() == 1001
@@ -268,7 +268,7 @@ def test_a_client_that_answers_pings_stays(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_client_that_takes_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(websocket, "TIMEOUT_S", 0.1)
     served = Served().start()
-    for _ in range(QUEUE_FRAMES):
+    for _ in range(QUEUE_EVENTS):
         served.socket.offer(text_frame(b"x" * 4000))
     assert served.socket.over.wait(10)
     served.stop()
@@ -276,7 +276,7 @@ def test_a_client_that_takes_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch
 
 def test_closing_a_client_that_takes_nothing_takes_seconds_not_for_ever(served: Served) -> None:
     served.start()
-    for _ in range(QUEUE_FRAMES):
+    for _ in range(QUEUE_EVENTS):
         served.socket.offer(text_frame(b"x" * 4000))
     served.socket.close(CloseCode.GOING_AWAY)
     served.socket.abort()
