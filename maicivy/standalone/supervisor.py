@@ -242,7 +242,9 @@ class Supervisor:
             state.stops += 1
             state.by = signal.Signals(signum).name
 
-        old = {signum: signal.signal(signum, ask_to_stop) for signum in _STOP_SIGNALS}
+        # Under nohup a terminal that closes is no reason to stop.
+        ignored = {signal.SIGHUP} if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else set()
+        old = {signum: signal.signal(signum, ask_to_stop) for signum in _STOP_SIGNALS if signum not in ignored}
         old[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: None)
         old_wakeup = signal.set_wakeup_fd(ring.fileno(), warn_on_full_buffer=False)
         try:

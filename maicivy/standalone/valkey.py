@@ -6,6 +6,7 @@ import importlib.util
 import os
 import platform
 import socket
+import time
 from pathlib import Path
 
 from maicivy.standalone.datadir import DataDir
@@ -44,9 +45,10 @@ class Valkey:
         """How to start it, with its directory made.
 
         Raises:
-            StartRefused: there is no binary for this platform, or the directory is not usable.
+            StartRefused: there is no binary for this platform, or the directory is not usable or in use.
         """
         _own_dir(self.data)
+        self._wait_for_predecessor()
         arguments = [str(server_path())]
         for name, value in (self._options | {"dir": str(self.data), "unixsocket": str(self.socket)}).items():
             arguments.append(f"--{name}")
@@ -68,6 +70,14 @@ class Valkey:
                 return client.recv(16).startswith(b"+PONG")
         except OSError:
             return False
+
+    def _wait_for_predecessor(self) -> None:
+        # Of a supervisor that was killed a moment ago; two servers must never write to one append-only file.
+        deadline = time.monotonic() + 3.0
+        while self.is_ready():
+            if time.monotonic() > deadline:
+                raise StartRefused(f"{self.data} is still used by another Valkey, at {self.socket}: stop it first")
+            time.sleep(0.05)
 
 
 def server_path() -> Path:

@@ -123,6 +123,19 @@ def test_who_ignores_the_stop_is_killed_when_its_time_is_over(start: Start, tmp_
     assert not processes_of(tmp_path)
 
 
+def test_under_nohup_a_terminal_that_closes_stops_nothing(start: Start, tmp_path: Path) -> None:
+    old = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # inherited, as from nohup
+    try:
+        supervisor = start("a")
+    finally:
+        signal.signal(signal.SIGHUP, old)
+    supervisor.send_signal(signal.SIGHUP)
+    os.kill(pids(tmp_path, "a")[0], signal.SIGKILL)
+    wait_until(lambda: len(pids(tmp_path, "a")) == 2, what="still supervised")
+    supervisor.terminate()
+    assert supervisor.wait(10) == 0
+
+
 def test_a_second_ctrl_c_does_not_wait(start: Start, tmp_path: Path) -> None:
     supervisor = start("a", "b:stone")
     supervisor.send_signal(signal.SIGINT)

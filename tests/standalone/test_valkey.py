@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from maicivy.standalone.datadir import DataDir
-from maicivy.standalone.process import start_ready
+from maicivy.standalone.process import StartRefused, start_ready
 from maicivy.standalone.valkey import Valkey
 
 
@@ -49,3 +49,11 @@ def test_an_answered_write_survives_kill_9(home: DataDir) -> None:
 
 def test_not_ready_while_there_is_no_server(home: DataDir) -> None:
     assert not Valkey(home).is_ready()
+
+
+def test_refuses_a_directory_that_is_in_use(home: DataDir) -> None:
+    server = Valkey(home)
+    first = start_ready(server.command(), server.is_ready, "valkey")
+    with pytest.raises(StartRefused, match="is still used by another Valkey"):
+        server.command()
+    first.stop(5)
