@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from maicivy.core.access_log import Skip
 from maicivy.core.events import timestamp_text
+from maicivy.errors import Unavailable
 
 if TYPE_CHECKING:  # imported in `run`, so that --help is instant
     from maicivy.bootstrap import Maicivy
@@ -36,7 +37,7 @@ _EXIT_CODES = (
     "exit code: 0 when page views were handed in and all input could be read to its end; "
     "1 when there were none, a file broke off, or the inbox stayed full or away; run it again then, to finish."
 )
-_REASONS: Final = {
+REASONS: Final = {
     Skip.BLANK: "blank",
     Skip.NO_REQUEST: "no HTTP request (the client sent nothing, or TLS to a plain port)",
     Skip.METHOD: "not a GET",
@@ -83,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
         Unavailable: Redis does not answer from the start.
     """
     from maicivy.bootstrap import build  # with celery, redis and sqlalchemy 0.6 s, which --help need not wait for
-    from maicivy.config import Settings
+    from maicivy.config import Settings, runtime_dir
     from maicivy.log_import.source import STDIN, Source
     from maicivy.storage.reach import reach_redis
 
@@ -94,6 +95,8 @@ def run(arguments: argparse.Namespace) -> int:
     settings = Settings.from_env()
     with contextlib.ExitStack() as stack:
         sources = [stack.enter_context(contextlib.closing(Source(name))) for name in names]
+        if settings.embedded_redis and not (runtime_dir(settings.data_dir) / "valkey.sock").exists():
+            raise Unavailable("redis", "maicivy is not running: start it with bin/up, or set REDIS_URL")
         reach_redis(settings.redis_url)
         parts = build(settings)
         stack.callback(parts.close)
@@ -175,7 +178,7 @@ def _lines_of(report: Report) -> Iterator[tuple[int, str]]:
     if report.first is not None and report.last is not None:
         span = f", from {timestamp_text(report.first)} to {timestamp_text(report.last)}"
     yield report.handed_in, f"page views handed in{span}"
-    for skip, meaning in _REASONS.items():
+    for skip, meaning in REASONS.items():
         if report.skipped[skip]:
             yield report.skipped[skip], f"left out: {meaning}"
     if report.unreadable:

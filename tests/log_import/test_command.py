@@ -160,6 +160,14 @@ def test_without_redis_it_says_so_at_once(
         import_log(str(write_log(tmp_path / "access.log", a_day_of_lines(OLD))))
 
 
+def test_where_nothing_runs_it_says_how_to_start(
+    environment: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("REDIS_URL")
+    with pytest.raises(Unavailable, match="start it with bin/up"):
+        import_log(str(write_log(tmp_path / "access.log", a_day_of_lines(OLD))))
+
+
 def test_standard_input_twice_is_refused(environment: Settings) -> None:
     assert import_log("-", "-") == 2
 
