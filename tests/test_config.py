@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 import psycopg
 import pytest
 import redis
+from hypothesis import given
+from hypothesis import strategies as st
 from kombu import Connection
 from sqlalchemy import make_url
 
@@ -154,3 +156,125 @@ def test_postgres_urls_are_spelled_for_sqlalchemy(given: str, expected: str) -> 
 )
 def test_broker_urls_are_spelled_for_celery(given: str, expected: str) -> None:
     assert celery_broker_url(given) == expected
+
+
+NUMBERS = {
+    "PORT": (1, 65_535),
+    "WEB_CONCURRENCY": (1, 64),
+    "MAICIVY_WORKER_CONCURRENCY": (1, 64),
+    "MAICIVY_DB_POOL": (1, 1000),
+    "MAICIVY_TRUSTED_PROXIES": (0, 16),
+    "MAICIVY_EVENT_RATE_LIMIT": (0, 1_000_000),
+    "MAICIVY_WS_MAX_CLIENTS": (0, 100_000),
+    "MAICIVY_RETENTION_DAYS": (1, 36_500),
+    "MAICIVY_INBOX_MAX_BYTES": (1 << 20, 1 << 40),
+    "MAICIVY_INGEST_BATCH": (1, 10_000),
+    "MAICIVY_INGEST_LINGER": (0, 60),
+}
+WORDS = [
+    "MAICIVY_ENV",
+    "HOST",
+    "DATABASE_URL",
+    "REDIS_URL",
+    "CELERY_BROKER_URL",
+    "SECRET_KEY",
+    "MAICIVY_INGEST_TOKEN",
+    "LOG_LEVEL",
+    "MAICIVY_TIMEZONE",
+    "MAICIVY_CORS_ORIGINS",
+    "MAICIVY_QUERY_PARAMS",
+]
+
+
+@pytest.mark.parametrize(("name", "limits"), NUMBERS.items(), ids=NUMBERS)
+def test_numbers_have_limits_and_are_taken_up_to_them(tmp_path: Path, name: str, limits: tuple[int, int]) -> None:
+    for inside in limits:
+        settings(tmp_path, **{name: str(inside)})
+    for outside in (limits[0] - 1, limits[1] + 1, "9" * 5000):
+        with pytest.raises(SettingsError, match=f"^{name} is ") as refused:
+            settings(tmp_path, **{name: str(outside)})
+        assert len(str(refused.value)) < 300
+
+
+@pytest.mark.parametrize(
+    "value", ["+1", "1.0", "1_0", "0x1", "1e0", "1 1", "\u0661", "\u00b2", "one", "1\n1", "\udcff"]
+)
+def test_a_whole_number_is_written_in_digits(tmp_path: Path, value: str) -> None:
+    with pytest.raises(SettingsError, match=r"^WEB_CONCURRENCY is "):
+        settings(tmp_path, WEB_CONCURRENCY=value)
+
+
+@pytest.mark.parametrize(
+    ("value", "size"),
+    [
+        ("1048576", 1 << 20),
+        ("1024k", 1 << 20),
+        ("1m", 1 << 20),
+        ("1MB", 1 << 20),
+        ("1 mib", 1 << 20),
+        ("1024GiB", 1 << 40),
+        ("1025g", None),
+        ("1.5g", None),
+        ("1t", None),
+        ("m", None),
+        ("1 m b", None),
+        ("-1m", None),
+    ],
+)
+def test_sizes_have_units(tmp_path: Path, value: str, size: int | None) -> None:
+    if size is not None:
+        assert settings(tmp_path, MAICIVY_INBOX_MAX_BYTES=value).inbox_max_bytes == size
+        return
+    with pytest.raises(SettingsError, match=r"^MAICIVY_INBOX_MAX_BYTES is "):
+        settings(tmp_path, MAICIVY_INBOX_MAX_BYTES=value)
+
+
+@pytest.mark.parametrize(
+    "value", ["Europe", "Europe/", "..", "/etc/passwd", "zone.tab", "europe/paris", "A" * 300, "a\udcff"]
+)
+def test_a_time_zone_is_one_of_the_database(tmp_path: Path, value: str) -> None:
+    with pytest.raises(SettingsError, match=r"^MAICIVY_TIMEZONE is "):
+        settings(tmp_path, MAICIVY_TIMEZONE=value)
+
+
+@pytest.mark.parametrize("url", ["postgres://u:sekret@[::1/d", "sekret", "http://u:sekret@h/", "redis://u:sekret@h"])
+def test_a_url_that_is_refused_is_not_repeated(tmp_path: Path, url: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        settings(tmp_path, DATABASE_URL=url)
+    assert str(refused.value).startswith("DATABASE_URL must be")
+    assert "sekret" not in str(refused.value)
+
+
+values = st.text(st.characters(exclude_categories=(), exclude_characters="\0"), max_size=20) | st.sampled_from(
+    [
+        "production",
+        "redis://h",
+        "postgres://h/d",
+        "amqp://h",
+        "unix:///s",
+        "1",
+        "0",
+        "Europe/Paris",
+        "s" * 32,
+        "://",
+        "[::1",
+    ]
+)
+
+
+@given(st.dictionaries(st.sampled_from([*NUMBERS, *WORDS]), values))
+def test_any_environment_is_settings_or_a_list_of_problems(environ: dict[str, str]) -> None:
+    environ.setdefault("SECRET_KEY", "fedcba9876543210fedcba9876543210")
+    if not environ["SECRET_KEY"].strip():
+        return  # one would be made, and written
+    problems: list[str] = []
+    try:
+        found = settings(Path("/nonexistent"), **environ)
+    except SettingsError as refused:
+        problems = refused.problems
+    else:
+        assert 1 <= found.port <= 65_535
+        assert 1 << 20 <= found.inbox_max_bytes <= 1 << 40
+        assert 0 <= found.ingest_linger_s <= 60
+    assert all(any(problem.startswith(name) for name in environ) for problem in problems)
+    assert len(problems) <= len(environ)
