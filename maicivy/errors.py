@@ -22,7 +22,7 @@ class SettingsError(MaicivyError):
 class Refusal(MaicivyError):
     """Outside data that is refused for good: sending the same thing again brings the same answer.
 
-    `code` is stable and comes from a closed set (`core.events.REASONS` for events, `invalid_parameter` and
+    `code` is stable and comes from a closed set (`core.gate.REASONS` for events, `invalid_parameter` and
     `missing_parameter` for queries); `message` is for people; `field` names the culprit where there is one.
     """
 

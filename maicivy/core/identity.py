@@ -61,9 +61,7 @@ def visitor(salts: Salts, site_id: int, domain: str, address: str, user_agent: s
     return Visitor(today, None if salts.yesterday is None else _id(salts.yesterday, who, day - 1))
 
 
-def visitor_on(  # noqa: PLR0917 - the arguments of `visitor`, and the day
-    salts: Salts, day: date, site_id: int, domain: str, address: str, user_agent: str
-) -> UUID:
+def visitor_on(salts: Salts, day: date, site_id: int, domain: str, address: str, user_agent: str) -> UUID:
     """The visitor id for a line of a log of `day`, whose own salt is long gone: one id per client and day."""
     who = _joined(day.isoformat(), str(site_id), domain, address, user_agent[:MAX_USER_AGENT_CHARS])
     return _id(salts.today, who, day.toordinal())

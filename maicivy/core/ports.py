@@ -215,4 +215,3 @@ class Doorbell(Protocol):
 
     def ring(self) -> None:
         """Returns at once and never raises: a ring that is lost costs seconds, for the sweeper rings too."""
-
