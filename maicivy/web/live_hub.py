@@ -26,7 +26,8 @@ HEARTBEAT_S: Final = 5.0
 """Between heartbeats, by seed 001. Places are renewed at the same pace."""
 
 FRESH_S: Final = 0.2
-"""Statistics no older than this answer `refresh_stats`: clients that ask in a loop cost five reads a second."""
+"""Statistics no older than this, and than the latest event heard, answer `refresh_stats`: while nothing happens,
+clients that ask in a loop cost five reads a second."""
 
 IDLE_BEATS: Final = 6
 """Beats without a viewer before the subscription ends: a page that reloads finds it still there."""
@@ -59,6 +60,7 @@ class Hub:
         self._read = read
         self._viewers: dict[int, dict[WebSocket, str]] = {site_id: {} for site_id in site_ids}
         self._stats: dict[int, tuple[float, Snapshot]] = {}
+        self._heard = dict.fromkeys(site_ids, 0)
         self._alive: Callable[[], bool] = _always
         self._lock = threading.Lock()
         self._run: _Run | None = None
@@ -95,7 +97,7 @@ class Hub:
             self._viewers[site_id].pop(viewer, None)
 
     def stats(self, site_id: int) -> bytes:
-        """A frame of `initial_stats`, at most `FRESH_S` old.
+        """A frame of `initial_stats`, at most `FRESH_S` old and not older than an event that was sent.
 
         Raises:
             Unavailable: Redis does not answer.
@@ -157,6 +159,8 @@ class Hub:
                 except Empty:
                     break
             for site_id, batch in frames.items():
+                self._heard[site_id] += events[site_id]
+                self._stats.pop(site_id, None)
                 self._send(site_id, b"".join(batch), events[site_id])
             if message is None:
                 return
@@ -204,8 +208,10 @@ class Hub:
             return {place for viewers in self._viewers.values() for place in viewers.values()}
 
     def _snapshot(self, site_id: int) -> Snapshot:
+        heard = self._heard[site_id]
         snapshot = self._read(site_id)
-        self._stats[site_id] = time.monotonic(), snapshot
+        if heard == self._heard[site_id]:
+            self._stats[site_id] = time.monotonic(), snapshot
         return snapshot
 
     def _send(self, site_id: int, frame: bytes, events: int) -> None:

@@ -245,6 +245,18 @@ def test_refreshing_gets_statistics_of_now(server: Server, redis_client: redis.R
     wait_until(refreshed)
 
 
+def test_refreshing_after_an_event_gets_statistics_with_that_event(
+    server: Server, feed: RedisLiveFeed, redis_client: redis.Redis
+) -> None:
+    viewer = server.watch()
+    for total in range(1, 20):
+        redis_client.set(keys.stat(1, Period.DAY, datetime.now(UTC).date(), "total_events"), total)
+        feed.publish([event()])
+        receive_until(viewer, "page_view")
+        viewer.send('{"type": "refresh_stats"}')
+        assert receive_until(viewer, "initial_stats")["data"]["total_events"] == total
+
+
 @pytest.mark.parametrize(
     ("message", "code"),
     [
