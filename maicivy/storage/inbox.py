@@ -8,7 +8,7 @@ threading primitives are used, so the same code runs under gevent, in a worker a
 from __future__ import annotations
 
 import threading
-from collections import deque
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, cast
 
@@ -83,17 +83,28 @@ redis.call('HINCRBY', KEYS[2], 'events', -events)
 """
 
 
-class _Submission:
-    """One caller's events on their way into the inbox; `outcome` is set by whoever commits them."""
+class _Group:
+    """Submissions that share one call to Redis. Whoever opened it commits it; the others wait until it is settled."""
 
-    __slots__ = ("error", "events", "outcome", "payload", "sender")
+    def __init__(self) -> None:
+        self.arguments: list[Any] = []
+        self.submissions = 0
+        self.size = 0
+        self.outcomes: list[int] = []
+        self.error: MaicivyError | None = Unavailable("redis", "the append was interrupted")
+        self.settled = threading.Event()
 
-    def __init__(self, payload: bytes, events: int, sender: Sender | None) -> None:
-        self.payload = payload
-        self.events = events
-        self.sender = sender
-        self.outcome: int | None = None
-        self.error: MaicivyError | None = None
+    def add(self, payload: bytes, events: int, sender: Sender | None) -> int:
+        """Take a submission in; its place among the outcomes."""
+        key, limit = (keys.rate(sender.key), sender.limit) if sender is not None else ("", 0)
+        self.arguments += (key, limit, events, payload)
+        self.size += len(payload)
+        self.submissions += 1
+        return self.submissions - 1
+
+    @property
+    def is_full(self) -> bool:
+        return self.submissions >= MAX_GROUP or self.size >= MAX_GROUP_BYTES
 
 
 class RedisInbox:
@@ -105,23 +116,30 @@ class RedisInbox:
         self._max_bytes = max_bytes
         self._append = fast.register_script(_APPEND)
         self._remove = fast.register_script(_REMOVE)
-        self._queued: deque[_Submission] = deque()
+        self._opening = threading.Lock()
+        self._open: _Group | None = None
         self._turn = threading.Lock()
 
     def append(self, events: Sequence[Event], sender: Sender | None = None) -> None:
         """See `core.ports.Inbox.append`. Waits for at most two calls to Redis: the one under way and its own."""
-        mine = _Submission(encode(events), len(events), sender)
-        self._queued.append(mine)
-        while mine.outcome is None:
-            with self._turn:
-                if mine.outcome is None:
-                    self._commit(self._take_group())
-        if mine.error is not None:
-            raise mine.error
-        if mine.outcome == _FULL:
+        payload = encode(events)
+        with self._opening:
+            group = self._open
+            opened = group is None or group.is_full
+            if group is None or opened:
+                group = self._open = _Group()
+            place = group.add(payload, len(events), sender)
+        if opened:
+            self._settle(group)
+        else:
+            group.settled.wait()
+        if group.error is not None:
+            raise group.error
+        outcome = group.outcomes[place]
+        if outcome == _FULL:
             raise InboxFull
-        if mine.outcome > 0:
-            raise RateLimited(mine.outcome)
+        if outcome > 0:
+            raise RateLimited(outcome)
 
     def read(self, consumer: str, max_events: int, block_s: float) -> list[Entry]:
         """See `core.ports.Inbox.read`."""
@@ -184,39 +202,26 @@ class RedisInbox:
                 self._fast.xgroup_delconsumer(keys.INBOX, keys.INBOX_GROUP, name)
         return len(gone)
 
-    def _take_group(self) -> list[_Submission]:
-        group: list[_Submission] = []
-        size = 0
-        while self._queued and len(group) < MAX_GROUP and size < MAX_GROUP_BYTES:
-            submission = self._queued.popleft()
-            size += len(submission.payload)
-            group.append(submission)
-        return group
-
-    def _commit(self, group: list[_Submission]) -> None:
-        arguments: list[Any] = [WINDOW_S, self._max_bytes]
-        for submission in group:
-            sender = submission.sender
-            arguments += (
-                keys.rate(sender.key) if sender is not None else "",
-                sender.limit if sender is not None else 0,
-                submission.events,
-                submission.payload,
-            )
-        error: MaicivyError | None = Unavailable("redis", "the append was interrupted")
-        outcomes: list[int] = [0] * len(group)
+    def _settle(self, group: _Group) -> None:
         try:
-            with redis_errors(), timed(REDIS_DURATION, "append"):
-                outcomes = self._append(
-                    keys=[keys.INBOX, keys.INBOX_SIZE, keys.LEDGER, keys.LEDGER_START], args=arguments
-                )
-            error = None
-        except Unavailable as unavailable:
-            error = unavailable
+            with self._turn:  # while the call before is under way, others join
+                time.sleep(0)  # and so may those who are ready now
+                with self._opening:
+                    if self._open is group:
+                        self._open = None
+                with redis_errors(), timed(REDIS_DURATION, "append"):
+                    group.outcomes = self._append(
+                        keys=[keys.INBOX, keys.INBOX_SIZE, keys.LEDGER, keys.LEDGER_START],
+                        args=[WINDOW_S, self._max_bytes, *group.arguments],
+                    )
+            group.error = None
+        except Unavailable as error:
+            group.error = error
         finally:  # also when this greenlet is killed: the others must not wait for ever
-            for submission, outcome in zip(group, outcomes, strict=True):
-                submission.error = error
-                submission.outcome = outcome
+            with self._opening:
+                if self._open is group:
+                    self._open = None
+            group.settled.set()
 
     def _claim(self, consumer: str) -> list[Entry]:
         _, raw, _ = self._blocking.xautoclaim(
