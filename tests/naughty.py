@@ -189,6 +189,9 @@ _SHAPES = [
     NaughtyEvent("one name twice in data", _data('{"a":1,"b":2,"a":1}'), "duplicate_key"),
     NaughtyEvent("one name twice deep in data", _data('{"a":[{"b":[{"c":1,"c":[]}]}]}'), "duplicate_key"),
     NaughtyEvent("one name twice, then a quote", _data('{"a":1,"a":"\\""}'), "duplicate_key"),
+    NaughtyEvent(
+        "one name twice, and as many quotes as if once", _data('{"a":1,"a":"\\u0022\\u0022"}'), "duplicate_key"
+    ),
     NaughtyEvent("empty name twice", _data('{"":1,"":2}'), "duplicate_key"),
     NaughtyEvent("names that NUL makes equal", _data('{"\\u0000":1,"\\ufffd":2}'), "duplicate_key"),
     NaughtyEvent("names that surrogates make equal", _data('{"\\ud800":1,"\\udfff":2}'), "duplicate_key"),
