@@ -218,6 +218,7 @@ def at(minutes: float, visitor_number: int = 1, *, yesterday: bool = False, site
         (-29, [at(1)], [True]),
         (-29.1, [at(1)], [False]),
         (5, [at(1)], [True]),
+        (20, [at(1), at(45), at(76)], [True, True, False]),
         (-1, [at(1), at(31), at(61), at(92), at(93)], [True, True, True, False, False]),
         (None, [at(-1, yesterday=True), at(1)], [True, True]),
         (None, [at(1), at(-1, yesterday=True)], [True, True]),
