@@ -291,6 +291,15 @@ def test_the_heatmap_reads_the_index_of_positions_and_the_days_it_needs(many: Ev
         assert "Seq Scan" not in plan
 
 
+def test_a_deep_offset_skips_exactly_what_it_says(many: EventQueries) -> None:
+    everything = [row.id for start in range(0, 6000, 500) for row in many.timeline(1, 500, start, None, NOON)]
+    assert len(set(everything)) == 6000
+    for offset in (999, 1000, 1001, 2881, 5990):
+        assert [row.id for row in many.timeline(1, 10, offset, None, NOON)] == everything[offset : offset + 10]
+    assert many.timeline(1, 10, 30_000, None, NOON) == []
+    assert len(many.timeline(1, 10, 29_995, None, NOON)) == 5
+
+
 def test_the_timeline_reads_an_index_backwards_in_the_days_it_needs(many: EventQueries, engine: sa.Engine) -> None:
     yesterday = NOON - timedelta(days=1)
     values: dict[str, object] = {
