@@ -285,6 +285,8 @@ def test_a_difference_is_found_and_named(
                     "/cv?theme=a",
                     "/a/b?x=?",
                     "https://h",
+                    "https://h/go/http://a.example/b?x=://",
+                    "http://h:8080",
                     "https://h/",
                     "http://h/p/q?utm_x=/y",
                     "android-app://h/x",

@@ -26,7 +26,7 @@ metadata: Final = sa.MetaData(
 # `/cv` of `/cv?theme=backend` and of `https://example.org/cv`; equal to core.urls.path_of
 PATH_SQL: Final = (
     "CASE WHEN left(page_url, 1) = '/' THEN split_part(page_url, '?', 1)"
-    " ELSE '/' || split_part(regexp_replace(split_part(page_url, '://', 2), '^[^/]*/?', ''), '?', 1) END"
+    " ELSE '/' || regexp_replace(split_part(page_url, '?', 1), '^[^:]*://[^/]*/?|^[^/]*$', '') END"
 )
 HAS_POSITION_SQL: Final = "jsonb_typeof(event_data -> 'x') = 'number' AND jsonb_typeof(event_data -> 'y') = 'number'"
 

@@ -27,4 +27,11 @@ def client_address() -> str:
     forwarded = [item.strip() for item in request.headers.get("X-Forwarded-For", "").split(",") if item.strip()]
     if not forwarded:
         return remote
-    return forwarded[-min(trusted, len(forwarded))]
+    return _without_port(forwarded[-min(trusted, len(forwarded))])
+
+
+def _without_port(entry: str) -> str:
+    """Some proxies write `192.0.2.1:5678` or `[2001:db8::1]:5678`; a port would make each connection a new client."""
+    if entry.startswith("["):
+        return entry[1:].partition("]")[0]
+    return entry.partition(":")[0] if entry.count(":") == 1 else entry

@@ -43,7 +43,7 @@ STATEMENTS = (
     )
      PARTITION BY RANGE (created_at)
     """,
-    """CREATE INDEX ix_analytics_events_position ON analytics_events (site_id, created_at, (CASE WHEN left(page_url, 1) = '/' THEN split_part(page_url, '?', 1) ELSE '/' || split_part(regexp_replace(split_part(page_url, '://', 2), '^[^/]*/?', ''), '?', 1) END)) WHERE jsonb_typeof(event_data -> 'x') = 'number' AND jsonb_typeof(event_data -> 'y') = 'number'""",
+    """CREATE INDEX ix_analytics_events_position ON analytics_events (site_id, created_at, (CASE WHEN left(page_url, 1) = '/' THEN split_part(page_url, '?', 1) ELSE '/' || regexp_replace(split_part(page_url, '?', 1), '^[^:]*://[^/]*/?|^[^/]*$', '') END)) WHERE jsonb_typeof(event_data -> 'x') = 'number' AND jsonb_typeof(event_data -> 'y') = 'number'""",
     """CREATE INDEX ix_analytics_events_time ON analytics_events (site_id, created_at, id)""",
     """COMMENT ON TABLE analytics_events IS 'One row per event; ids are unique through event_ids'""",
     """COMMENT ON COLUMN analytics_events.id IS 'given by the sender, or a UUIDv7 made on arrival'""",

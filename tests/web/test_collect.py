@@ -207,6 +207,8 @@ def test_a_forwarded_address_is_believed_from_as_many_proxies_as_are_trusted(mak
     assert visitors(1, "192.0.2.1", "192.0.2.2") == 2
     assert visitors(1, "192.0.2.9, 192.0.2.1", "192.0.2.8, 192.0.2.1") == 1  # the left one is the client's own word
     assert visitors(2, "192.0.2.9, 192.0.2.1", "192.0.2.8, 192.0.2.1") == 2
+    assert visitors(1, "192.0.2.1", "192.0.2.1:50001", "192.0.2.1:50002") == 1
+    assert visitors(1, "2001:db8::1", "[2001:db8::1]:50001", "[2001:db8::1]") == 1
 
 
 def test_a_sender_with_the_token_names_the_visitor_and_others_are_not_believed(make_client: MakeClient) -> None:
