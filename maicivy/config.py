@@ -24,6 +24,7 @@ T = TypeVar("T")
 MIN_SECRET_CHARS = 16
 MIN_TOKEN_CHARS = 16
 _PLACEHOLDERS = re.compile(r"(change.?me|your.?secret|secret.?key|password|example|placeholder|123456)", re.I)
+_SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?s?")
 _SIZE = re.compile(r"([0-9]{1,15})\s*([kmg]i?b?)?", re.I)
 _UNIX_PATH_BYTES = 100  # sun_path holds 108 bytes; the servers append a file name of their own
 
@@ -121,7 +122,7 @@ class _Reader:
         self._problems: list[str] = []
 
     def settings(self) -> Settings:
-        data_dir = Path(self._text("MAICIVY_DATA_DIR", "./.maicivy")).expanduser().absolute()
+        data_dir = self._data_dir()
         env = self._choice("MAICIVY_ENV", "development", ("development", "production", "test"))
         run = runtime_dir(data_dir)
         database_url = self._url("DATABASE_URL", ("postgres", "postgresql", "postgresql+psycopg"))
@@ -160,12 +161,25 @@ class _Reader:
             raise SettingsError(self._problems)
         return settings
 
-    def _raw(self, name: str) -> str | None:
+    def _given(self, name: str) -> tuple[str, str | None]:
+        """The name that the setting was given under, and its value; its own name and None when it was not given."""
         for candidate in (name, ALIASES.get(name, "")):
             value = self._environ.get(candidate, "").strip()
             if value:
-                return value
-        return None
+                return candidate, value
+        return name, None
+
+    def _raw(self, name: str) -> str | None:
+        return self._given(name)[1]
+
+    def _data_dir(self) -> Path:
+        given = self._text("MAICIVY_DATA_DIR", "./.maicivy")
+        try:
+            given.encode()
+            return Path(given).expanduser().absolute()
+        except (RuntimeError, UnicodeEncodeError):
+            self._problems.append("MAICIVY_DATA_DIR names a home directory that is unknown, or is not UTF-8")
+            return Path("./.maicivy").absolute()
 
     def _text(self, name: str, default: str) -> str:
         value = self._raw(name) or default
@@ -175,13 +189,13 @@ class _Reader:
         return value
 
     def _parsed(self, name: str, default: T, parse: Callable[[str], T], wanted: str) -> T:
-        value = self._raw(name)
+        given_as, value = self._given(name)
         if value is None:
             return default
         try:
             return parse(value)
         except (ValueError, ZoneInfoNotFoundError, OSError):
-            self._problems.append(f"{name} is {value[:60]!r}; it must be {wanted}")
+            self._problems.append(f"{given_as} is {value[:60]!r}; it must be {wanted}")
             return default
 
     def _int(self, name: str, default: int, low: int, high: int) -> int:
@@ -207,6 +221,8 @@ class _Reader:
 
     def _seconds(self, name: str, default: float, low: float, high: float) -> float:
         def parse(value: str) -> float:
+            if not _SECONDS.fullmatch(value):
+                raise ValueError(value)
             seconds = float(value.removesuffix("s"))
             if not low <= seconds <= high:
                 raise ValueError(value)
@@ -230,9 +246,11 @@ class _Reader:
 
     def _url(self, name: str, schemes: tuple[str, ...]) -> str | None:
         def parse(value: str) -> str:
-            if urlsplit(value).scheme not in schemes:
+            scheme, separator, rest = value.partition("://")
+            if scheme.lower() not in schemes or not separator:
                 raise ValueError(value)
-            return value
+            _ = urlsplit(value).port  # raises for one that is no number
+            return f"{scheme.lower()}://{rest}"
 
         value = self._raw(name)
         if value is None:
@@ -247,8 +265,10 @@ class _Reader:
 
     def _token(self) -> str | None:
         value = self._raw("MAICIVY_INGEST_TOKEN")
-        if value is not None and len(value) < MIN_TOKEN_CHARS:
-            self._problems.append(f"MAICIVY_INGEST_TOKEN is shorter than {MIN_TOKEN_CHARS} characters")
+        if value is not None and (len(value) < MIN_TOKEN_CHARS or not value.isascii()):
+            self._problems.append(
+                f"MAICIVY_INGEST_TOKEN must be at least {MIN_TOKEN_CHARS} characters, all of them ASCII"
+            )
         return value
 
     def _secret_key(self, env: str, data_dir: Path) -> str:

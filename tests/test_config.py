@@ -278,3 +278,29 @@ def test_any_environment_is_settings_or_a_list_of_problems(environ: dict[str, st
         assert 0 <= found.ingest_linger_s <= 60
     assert all(any(problem.startswith(name) for name in environ) for problem in problems)
     assert len(problems) <= len(environ)
+
+
+@pytest.mark.parametrize(
+    ("environ", "problem"),
+    [
+        ({"MAICIVY_DATA_DIR": "~nobody-of-this-name/x"}, "MAICIVY_DATA_DIR names a home directory"),
+        ({"MAICIVY_DATA_DIR": "/tmp/\udcff"}, "MAICIVY_DATA_DIR names a home directory"),
+        ({"DATABASE_URL": "postgres:h"}, "DATABASE_URL must be a URL"),
+        ({"REDIS_URL": "redis://h:x/0"}, "REDIS_URL must be a URL"),
+        ({"MAICIVY_INGEST_LINGER": "1_0"}, "MAICIVY_INGEST_LINGER is '1_0'"),
+        ({"MAICIVY_INGEST_LINGER": "\u0661"}, "MAICIVY_INGEST_LINGER is"),
+        ({"MAICIVY_INGEST_TOKEN": "é" * 20}, "MAICIVY_INGEST_TOKEN must be"),
+        ({"RETENTION_DAYS": "many"}, "RETENTION_DAYS is 'many'"),
+    ],
+)
+def test_what_is_wrong_is_told_under_the_name_it_was_given(
+    environ: dict[str, str], problem: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SettingsError) as refused:
+        Settings.from_env({"MAICIVY_DATA_DIR": str(tmp_path)} | environ)
+    assert [found for found in refused.value.problems if found.startswith(problem)]
+
+
+def test_a_scheme_may_be_shouted(tmp_path: Path) -> None:
+    settings = Settings.from_env({"MAICIVY_DATA_DIR": str(tmp_path), "DATABASE_URL": "POSTGRES://u@h/d"})
+    assert settings.database_url == "postgresql+psycopg://u@h/d"
