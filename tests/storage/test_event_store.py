@@ -140,8 +140,9 @@ def test_eight_workers_storing_the_same_events_store_each_once_with_a_gapless_ou
 
     def work(number: int) -> None:
         store = PostgresEventStore(engine, ZoneInfo("UTC"))
-        for start in range(0, 400, 50):
-            results.append(store.store([parcel(f"{number}-{start}", events[start : start + 50])]))
+        results.extend(
+            store.store([parcel(f"{number}-{start}", events[start : start + 50])]) for start in range(0, 400, 50)
+        )
 
     threads = [threading.Thread(target=work, args=(n,)) for n in range(5)]
     for thread in threads:
