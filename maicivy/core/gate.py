@@ -33,6 +33,7 @@ MAX_FUTURE: Final = timedelta(minutes=5)
 REASONS: Final = frozenset(
     {
         "body_too_large",
+        "incomplete_body",
         "invalid_encoding",
         "invalid_json",
         "invalid_body",

@@ -28,6 +28,7 @@ class Meaning(NamedTuple):
 
 EVENT_CODES: Final[dict[str, Meaning]] = {
     "body_too_large": Meaning(413, f"The body has more than {MAX_BODY_BYTES} bytes."),
+    "incomplete_body": Meaning(400, "The body broke off, took too long, or its chunks cannot be read."),
     "invalid_encoding": Meaning(400, "The body is not UTF-8."),
     "invalid_json": Meaning(400, "The body is not JSON."),
     "invalid_body": Meaning(400, "A batch is neither an array nor an object with the one member `events`."),
