@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -47,6 +48,8 @@ _QUIET: Final = {
     "gunicorn.access": logging.ERROR,
     "werkzeug": logging.WARNING,
 }
+# gunicorn tells of a request that it cannot read with the client's address, and up to 8 KB of what the client sent.
+_UNREADABLE: Final = re.compile(r"Invalid request from ip=\S*: ([^:'\"]*)")
 _OWN_HANDLERS: Final = ("gunicorn.error", "celery", "celery.task")
 
 
@@ -74,6 +77,9 @@ def configure(level: str, stream: TextIO | None = None) -> None:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
+    gunicorn = logging.getLogger("gunicorn.error")
+    gunicorn.removeFilter(_without_the_client)
+    gunicorn.addFilter(_without_the_client)
     logging.captureWarnings(True)
     structlog.configure(
         processors=[
@@ -84,6 +90,13 @@ def configure(level: str, stream: TextIO | None = None) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         logger_factory=structlog.stdlib.LoggerFactory(),
     )
+
+
+def _without_the_client(record: logging.LogRecord) -> bool:
+    match = _UNREADABLE.match(str(record.msg))
+    if match is not None:
+        record.msg, record.args, record.reason = "unreadable_request", (), match[1].strip()[:100]
+    return True
 
 
 def _formatter(on_terminal: bool) -> logging.Formatter:

@@ -140,6 +140,22 @@ def test_gunicorn_tells_no_addresses() -> None:
     assert stream.getvalue() == ""
 
 
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ("192.0.2.1: Invalid HTTP request line: 'GET /?secret=1 HTTP/1.1'", "Invalid HTTP request line"),
+        ("2001:db8::1: Invalid HTTP Header: 'COOKIE'", "Invalid HTTP Header"),
+        (": Request Line is too large (9000 > 8190)", "Request Line is too large (9000 > 8190)"),
+    ],
+)
+def test_gunicorn_tells_what_was_wrong_and_not_who_it_was(told: str, reason: str) -> None:
+    stream = configured()
+    logging.getLogger("gunicorn.error").warning("Invalid request from ip=" + told)  # noqa: G003 - as gunicorn does
+    [line] = lines(stream)
+    assert (line["event"], line["reason"]) == ("unreadable_request", reason)
+    assert not any(word in stream.getvalue() for word in ("192.0.2.1", "2001", "secret", "COOKIE"))
+
+
 def test_rich_is_not_loaded_for_logs_and_stays_there_for_others() -> None:
     program = "import sys, maicivy.logs; assert 'rich' not in sys.modules; import rich.console; print(rich.console)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

@@ -14,6 +14,7 @@ def create_app(parts: Maicivy) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = None  # collect counts bytes itself, to answer in the one error shape
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False  # else a POST to //event would be sent elsewhere, by a page of HTML
     app.extensions["maicivy"] = parts
     middleware.init_app(app, parts.settings)
     errors.init_app(app)

@@ -33,6 +33,9 @@ PATH: Final = "/ws/analytics"
 FULL_RETRY_S: Final = 10
 
 _EXTENSION: Final = "maicivy_live"
+_OF_THE_HANDSHAKE: Final = frozenset(
+    {"HTTP_HOST", "HTTP_CONNECTION", "HTTP_UPGRADE", "HTTP_SEC_WEBSOCKET_KEY", "HTTP_SEC_WEBSOCKET_VERSION"}
+)
 _PORTS: Final = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 log = logging.getLogger(__name__)
@@ -75,8 +78,9 @@ def init_app(app: Flask, parts: Maicivy) -> None:
 
     sock.route(PATH, bp=blueprint, methods=["GET"])(analytics)
 
+    @blueprint.errorhandler(UnicodeError)  # a Host that is no host name
     @blueprint.errorhandler(RemoteProtocolError)
-    def broken_handshake(_error: RemoteProtocolError) -> Response:
+    def broken_handshake(_error: Exception) -> Response:
         return error_response(400, "bad_request", "this is no WebSocket handshake")
 
     @blueprint.get(PATH)
@@ -130,8 +134,10 @@ def _admit(hub: Hub, parts: Maicivy) -> Response | None:
         return response
     g.live_place = place
     g.live_first = hub.prepare(DEFAULT_SITE)
-    # Compressed frames would differ from client to client, and cost each of them memory: offer no extension.
-    request.environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
+    # simple-websocket parses every header again, and fails over cookies of 16 KiB or a subprotocol that is not ASCII.
+    # Nor is it to see extensions: compressed frames would differ from client to client, and cost each of them memory.
+    for name in [name for name in request.environ if name.startswith("HTTP_") and name not in _OF_THE_HANDSHAKE]:
+        del request.environ[name]
     return None
 
 
