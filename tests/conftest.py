@@ -114,6 +114,29 @@ def redis_client(valkey_url: str) -> Iterator[redis.Redis]:
         yield client
 
 
+@pytest.fixture(scope="session")
+def careless_valkey() -> Iterator[str]:
+    """URL of a Valkey as somebody might have set it up for a cache."""
+    home = DataDir(Path(tempfile.mkdtemp(prefix="mv-", dir="/tmp")))
+    home.claim()
+    wrong = {"appendonly": "no", "appendfsync": "everysec", "maxmemory-policy": "allkeys-lru", "maxmemory": "3mb"}
+    server = Valkey(home, wrong)
+    process = start_ready(server.command(), server.is_ready, "valkey")
+    yield f"unix://{server.socket}"
+    process.stop(5.0)
+    home.release()
+    shutil.rmtree(home.path)
+
+
+@pytest.fixture
+def restricted_url(careless_valkey: str) -> Iterator[str]:
+    """URL of the same server for an account like those of hosted servers: no INFO, no CONFIG."""
+    with redis.Redis.from_url(careless_valkey) as client:
+        client.execute_command("ACL", "SETUSER", "guest", "on", ">secret", "~*", "&*", "+@all", "-config", "-info")
+        yield careless_valkey.replace("unix://", "unix://guest:secret@")
+        client.execute_command("ACL", "DELUSER", "guest")
+
+
 @pytest.fixture
 def settings(database_url: str, valkey_url: str, redis_client: redis.Redis, tmp_path: Path) -> Settings:
     """A configuration of its own database and an empty Valkey, everything else at its default."""
