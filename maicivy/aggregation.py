@@ -29,6 +29,7 @@ from maicivy.storage.worker_metrics import WorkerMetrics
 ROWS_AT_ONCE: Final = 100
 COMPARED: Final = ("total_events", "letters_generated", "events:")
 
+_EMPTY: Final = "redis holds no aggregates"
 _FAMILIES: Final = {EVENT_TYPES: "events", PATHS: "path", THEMES: "theme"}
 
 log = logging.getLogger(__name__)
@@ -73,7 +74,9 @@ class Aggregation:
             reason = self._advance()
             if reason is None:
                 return Standing.REBUILT if rebuilt else Standing.LEVEL
-            log.warning("aggregates_not_to_be_trusted", extra={"reason": reason})
+            # A new installation begins without aggregates, and nothing is wrong with that.
+            new = reason == _EMPTY and self._store.head()[0] <= 1
+            log.log(logging.INFO if new else logging.WARNING, "aggregates_not_to_be_trusted", extra={"reason": reason})
             if not self.rebuild():
                 return Standing.BUSY
             rebuilt = True
@@ -160,7 +163,7 @@ class Aggregation:
         while True:
             cursor = self._aggregates.cursor()
             if cursor is None:
-                return "redis holds no aggregates"
+                return _EMPTY
             if cursor.timezone != str(self._store.zone):
                 return "the time zone was changed"
             rows = self._store.outbox_after(cursor.seq, ROWS_AT_ONCE)

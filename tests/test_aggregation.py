@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
@@ -186,6 +187,22 @@ def test_losing_step_is_noticed_and_mended(
     drift = aggregation.reconcile(TODAY)
     assert drift is not None
     assert drift.difference == 0
+
+
+def test_only_a_redis_that_was_filled_before_is_worth_a_warning(
+    store: PostgresEventStore,
+    aggregation: Aggregation,
+    redis_client: redis.Redis,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    save(store, event(at=NOW, visitor=1))
+    aggregation.catch_up()
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+    save(store, event(at=NOW, visitor=2))
+    redis_client.flushall()
+    aggregation.catch_up()
+    (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert (record.message, record.reason) == ("aggregates_not_to_be_trusted", "redis holds no aggregates")  # type: ignore[attr-defined]
 
 
 def test_only_one_rebuilds_and_the_other_says_so(store: PostgresEventStore, aggregation: Aggregation) -> None:

@@ -46,6 +46,7 @@ def _start_afresh(**_: Any) -> None:
 @signals.worker_ready.connect  # type: ignore[untyped-decorator]
 def _make_up_for_missed_runs(**_: Any) -> None:
     """Runs in the worker's main process, once its children take tasks."""
+    app.send_task(queue.HEARTBEAT, expires=15)  # shows life now, not when beat's clock comes round
     app.send_task(queue.UPKEEP, expires=300)
     with suppress(OSError):  # only `maicivy up` waits for it
         (runtime_dir(settings.data_dir) / "worker.ready").touch()

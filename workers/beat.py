@@ -38,5 +38,14 @@ def _configure_logging(**_: Any) -> None:
 def _show_life(sender: str = "", **_: Any) -> None:
     """Publishing the heartbeat shows that beat lives, whether or not a worker takes it."""
     if sender == queue.HEARTBEAT:
-        with suppress(Unavailable):
-            _heartbeats().beat("beat", time.time())
+        _beat()
+
+
+@signals.beat_init.connect  # type: ignore[untyped-decorator]
+def _show_life_at_once(**_: Any) -> None:
+    _beat()
+
+
+def _beat() -> None:
+    with suppress(Unavailable):
+        _heartbeats().beat("beat", time.time())
