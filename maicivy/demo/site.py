@@ -17,9 +17,10 @@ from flask import Flask, Response, redirect, render_template, request, url_for
 from werkzeug.exceptions import HTTPException
 
 from maicivy.core.gate import Gate
+from maicivy.core.senders import asks_not_to_be_tracked
 from maicivy.demo import cv, letters
 from maicivy.errors import Refusal
-from maicivy.tracking import Analytics, hits, rules
+from maicivy.tracking import Analytics, hits
 
 STATIC: Final = Path(__file__).with_name("static")
 _HEADERS: Final = {
@@ -97,7 +98,7 @@ def create_site(**options: Any) -> Flask:
 def recorded(*, respect_dnt: bool) -> str | None:
     """What the hook takes of the current page view, as JSON for people; None when it takes nothing."""
     environ = request.environ
-    if respect_dnt and rules.asks_not_to_be_tracked(environ):
+    if respect_dnt and asks_not_to_be_tracked(environ):
         return None
     now = datetime.now(UTC)
     gate = Gate(now, timedelta(days=1), frozenset({"theme"}))

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from flask import Flask, Response, current_app, has_app_context, has_request_context, request
 
+from maicivy.core.senders import asks_not_to_be_tracked, client_address
 from maicivy.errors import Refusal
 from maicivy.tracking import hits, rules
 from maicivy.tracking.backlog import ERROR, NO_REQUEST, REFUSED, Backlog
@@ -103,7 +104,7 @@ class _Recorder:
                 and self._paths.allow(request.path)
             ):
                 if self._may_record(environ):
-                    address = rules.client_address(environ, self.options.trusted_proxies)
+                    address = client_address(environ, self.options.trusted_proxies)
                     self.backlog.put(hits.page_view(environ, address, time.time()))
                 else:
                     self.backlog.decline()
@@ -123,7 +124,7 @@ class _Recorder:
             if not self._may_record(environ):
                 self.backlog.decline()
                 return
-            address = rules.client_address(environ, self.options.trusted_proxies)
+            address = client_address(environ, self.options.trusted_proxies)
             self.backlog.put(
                 hits.tracked(environ, address, time.time(), event_type=event_type, data=data, page_url=page_url)
             )
@@ -133,7 +134,7 @@ class _Recorder:
             self.backlog.drop(ERROR, type(error).__name__)
 
     def _may_record(self, environ: Mapping[str, Any]) -> bool:
-        return not (self.options.respect_dnt and rules.asks_not_to_be_tracked(environ))
+        return not (self.options.respect_dnt and asks_not_to_be_tracked(environ))
 
 
 def _is_static(endpoint: str | None) -> bool:

@@ -1,4 +1,4 @@
-"""What counts as a page view, and whose it is: decided from a WSGI environment and a response's status and type.
+"""What counts as a page view: decided from a WSGI environment and a response's status and type.
 
 Pure, and cheap: a request pays for a few dictionary look-ups here, nothing is parsed.
 """
@@ -42,23 +42,6 @@ def is_page(environ: Mapping[str, Any], status: int, mimetype: str | None) -> bo
     if not (200 <= status < 300 and status not in _NO_PAGE) and status != 304:
         return False
     return not (_is_fragment(environ) or _is_prefetch(environ))
-
-
-def asks_not_to_be_tracked(environ: Mapping[str, Any]) -> bool:
-    """Whether the browser sends Do Not Track or Global Privacy Control."""
-    return environ.get("HTTP_DNT") == "1" or environ.get("HTTP_SEC_GPC") == "1"
-
-
-def client_address(environ: Mapping[str, Any], trusted_proxies: int) -> str:
-    """The visitor's address: with n trusted proxies the n-th entry of `X-Forwarded-For` from the right.
-
-    A header with fewer entries did not pass all of them, so its leftmost is taken.
-    """
-    remote = str(environ.get("REMOTE_ADDR") or "")
-    if not trusted_proxies:
-        return remote
-    forwarded = [item.strip() for item in environ.get("HTTP_X_FORWARDED_FOR", "").split(",") if item.strip()]
-    return forwarded[-min(trusted_proxies, len(forwarded))] if forwarded else remote
 
 
 def _is_fragment(environ: Mapping[str, Any]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from maicivy.tracking.rules import NOT_PAGES, Paths, asks_not_to_be_tracked, client_address, is_page
+from maicivy.tracking.rules import NOT_PAGES, Paths, is_page
 
 PAGE = {"REQUEST_METHOD": "GET"}
 
@@ -86,39 +86,3 @@ def test_a_page_is_html_that_somebody_was_shown(
 )
 def test_rules_decide_by_path(include: list[str], exclude: list[str], path: str, allowed: bool) -> None:
     assert Paths(include, exclude).allow(path) is allowed
-
-
-@pytest.mark.parametrize(
-    ("environ", "asks"),
-    [
-        ({}, False),
-        ({"HTTP_DNT": "1"}, True),
-        ({"HTTP_DNT": "0"}, False),
-        ({"HTTP_SEC_GPC": "1"}, True),
-        ({"HTTP_SEC_GPC": "?1"}, False),
-    ],
-)
-def test_dnt_and_gpc_are_recognised(environ: dict[str, str], asks: bool) -> None:
-    assert asks_not_to_be_tracked(environ) is asks
-
-
-@pytest.mark.parametrize(
-    ("forwarded", "trusted", "address"),
-    [
-        (None, 0, "192.0.2.1"),
-        ("203.0.113.7", 0, "192.0.2.1"),
-        ("203.0.113.7", 1, "203.0.113.7"),
-        ("6.6.6.6, 203.0.113.7", 1, "203.0.113.7"),
-        ("6.6.6.6, 203.0.113.7, 10.0.0.1", 2, "203.0.113.7"),
-        ("203.0.113.7", 3, "203.0.113.7"),
-        (" , ", 1, "192.0.2.1"),
-        (None, 1, "192.0.2.1"),
-    ],
-)
-def test_as_many_proxies_are_believed_as_there_are(forwarded: str | None, trusted: int, address: str) -> None:
-    environ = {"REMOTE_ADDR": "192.0.2.1"} | ({"HTTP_X_FORWARDED_FOR": forwarded} if forwarded is not None else {})
-    assert client_address(environ, trusted) == address
-
-
-def test_a_request_over_a_unix_socket_has_no_address() -> None:
-    assert client_address({}, 0) == client_address({"REMOTE_ADDR": None}, 1) == ""
