@@ -21,9 +21,6 @@ ALIASES: Final = {
     "pdf_downloaded": "pdf_download",
 }
 
-LIVE_MESSAGES: Final = frozenset({"initial_stats", "heartbeat", "gap", "pong", "error"})
-"""Types of the live channel's own messages."""
-
 
 class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One thing that happened on a site, as it is queued, stored, counted and announced.
@@ -58,14 +55,9 @@ def timestamp_text(moment: datetime) -> str:
 
 
 def announcement(event: Event) -> dict[str, Any]:
-    """The live message of an event, as seed 001 gives it.
-
-    Anybody may post an event of type `heartbeat`; it is announced as `event:heartbeat`, or its data would be taken for
-    the site's statistics.
-    """
-    event_type = event.event_type
+    """The live message of an event, as seed 001 gives it."""
     return {
-        "type": f"event:{event_type}" if event_type in LIVE_MESSAGES else event_type,
+        "type": event.event_type,
         "visitor_id": str(event.visitor_id),
         "timestamp": timestamp_text(event.created_at),
         "page_url": event.page_url,

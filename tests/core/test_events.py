@@ -13,17 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maicivy.core.events import (
-    ALIASES,
-    LETTER,
-    LIVE_MESSAGES,
-    Event,
-    announcement,
-    decode,
-    encode,
-    timestamp_text,
-    uuid7,
-)
+from maicivy.core.events import ALIASES, LETTER, Event, announcement, decode, encode, timestamp_text, uuid7
 from maicivy.core.gate import Gate, parse_event
 from tests import events as make
 from tests.naughty import STRINGS
@@ -197,12 +187,6 @@ def test_an_announcement_is_the_message_of_seed_001(text: str) -> None:
         "page_url": "/cv?theme=backend",
         "data": {"theme": text},
     }
-
-
-@pytest.mark.parametrize("name", sorted(LIVE_MESSAGES))
-def test_no_event_is_announced_as_a_message_of_the_channel_itself(name: str) -> None:
-    forged = make.event(name, {"current_visitors": 999_999})
-    assert announcement(forged)["type"] == f"event:{name}"
 
 
 def test_an_announcement_does_not_tell_the_other_id_nor_the_referrer() -> None:
