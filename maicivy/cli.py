@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol, cast
 
-from maicivy.errors import MaicivyError
+from maicivy.errors import MaicivyError, Unavailable
 
 
 class Command(NamedTuple):
@@ -36,6 +36,9 @@ COMMANDS = {
     "live": Command("maicivy.live_terminal", "watch what happens right now"),
     "simulate": Command("maicivy.demo.simulate", "send visitors to a running demo"),
 }
+
+
+_SERVERS = {"postgres": "DATABASE_URL", "redis": "REDIS_URL"}
 
 
 class CommandModule(Protocol):
@@ -60,13 +63,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return command.run(parser.parse_args(given[1:])) or 0
     except MaicivyError as error:
-        print(f"maicivy {name}: {error}", file=sys.stderr)
+        print(f"maicivy {name}: {error}{_hint(name, error)}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # `maicivy ... | head`: the reader has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains on its way out
         return 1
+
+
+def _hint(name: str, error: MaicivyError) -> str:
+    # Whoever lets `maicivy up` start the servers does not know them by their sockets.
+    variable = _SERVERS.get(error.part) if isinstance(error, Unavailable) else None
+    if name == "up" or variable is None or os.environ.get(variable):
+        return ""
+    return f" - is maicivy running? bin/up starts it, or set {variable}"
 
 
 def _overview() -> argparse.ArgumentParser:

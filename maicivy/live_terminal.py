@@ -143,7 +143,7 @@ def messages(url: str, complain: Callable[[str], None]) -> Iterator[str]:
             reason = f"{error.status_code}: {_said(error)}"
             pause = max(pause, _retry_after(error))
         except (websocket.WebSocketException, OSError) as error:
-            reason = str(error) or type(error).__name__
+            reason = f"{url}: {getattr(error, 'strerror', None) or str(error) or type(error).__name__}"
         failures += 1
         complain(f"{_printable(reason)}; trying again in {pause:.1f} s")
         time.sleep(pause)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+from pathlib import Path
 
 import pytest
 
@@ -46,6 +48,29 @@ def test_a_refusal_is_one_line_and_exit_code_1(
     monkeypatch.setattr(cli, "COMMANDS", {"fail": cli.Command(__name__, "fails")})
     assert cli.main(["fail"]) == 1
     assert capsys.readouterr().err == "maicivy fail: PORT is missing; HOST is odd\n"
+
+
+@pytest.mark.parametrize("name", ["rebuild", "retention", "import"])
+def test_without_a_maicivy_that_runs_each_command_says_how_to_start_one(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for variable in ("DATABASE_URL", "REDIS_URL"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("MAICIVY_DATA_DIR", str(tmp_path))
+    assert cli.main([name, "log", os.devnull] if name == "import" else [name]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"maicivy {name}: ")
+    assert " - is maicivy running? bin/up starts it, or set " in said
+    assert said.count("\n") == 1
+
+
+def test_a_server_of_ones_own_that_is_away_is_not_ours_to_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MAICIVY_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://somebody@/somewhere?host={tmp_path}")
+    assert cli.main(["retention"]) == 1
+    assert "bin/up" not in capsys.readouterr().err
 
 
 def add_arguments(_parser: object) -> None:

@@ -186,6 +186,7 @@ def test_a_server_that_is_not_there_is_tried_again_until_ctrl_c(tmp_path: Path) 
         watching = Watching(tmp_path, "--url", f"http://127.0.0.1:{taken.getsockname()[1]}")
         try:
             wait_until(lambda: "trying again" in watching.complaints)
+            assert f"ws://127.0.0.1:{taken.getsockname()[1]}/ws/analytics: Connection refused" in watching.complaints
             assert watching.interrupt() == 0
         finally:
             watching.end()

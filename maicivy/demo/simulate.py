@@ -12,7 +12,6 @@ import contextlib
 import errno
 import heapq
 import http.client
-import logging
 import random
 import signal
 import sys
@@ -28,10 +27,9 @@ from maicivy.demo.visitors import VIEWS_PER_VISIT, Person, Step, person, visit
 from maicivy.errors import SettingsError
 
 TIMEOUT_S: Final = 5.0
+FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 15.0
 MAX_VISITORS: Final = 200
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(order=True, slots=True)
@@ -71,7 +69,7 @@ class Crowd:
             SettingsError: the server has no demo site.
         """
         next_arrival = now()
-        pause_s = 0.5
+        pause_s = FIRST_PAUSE_S
         while True:
             at = min(next_arrival, self._due[0].at) if self._due else next_arrival
             if wait(max(0.0, at - now())):
@@ -85,14 +83,15 @@ class Crowd:
             try:
                 self._request(due.person, due.step)
             except (OSError, http.client.HTTPException) as error:
-                log.info("simulator_waits", extra={"reason": type(error).__name__, "seconds": round(pause_s, 1)})
+                if pause_s == FIRST_PAUSE_S:
+                    print(f"maicivy simulate: {self._origin}: {error}; trying again", file=sys.stderr, flush=True)
                 if wait(pause_s * self._dice.uniform(0.7, 1.0)):
                     return
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
                 self._due.clear()
                 next_arrival = now()
                 continue
-            pause_s = 0.5
+            pause_s = FIRST_PAUSE_S
             self._go_on(due.person, due.rest, now())
 
     def _go_on(self, who: Person, rest: Iterator[Step], now: float) -> None:

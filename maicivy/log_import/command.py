@@ -96,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
     with contextlib.ExitStack() as stack:
         sources = [stack.enter_context(contextlib.closing(Source(name))) for name in names]
         if settings.embedded_redis and not (runtime_dir(settings.data_dir) / "valkey.sock").exists():
-            raise Unavailable("redis", "maicivy is not running: start it with bin/up, or set REDIS_URL")
+            raise Unavailable("redis", "it does not run")
         reach_redis(settings.redis_url)
         parts = build(settings)
         stack.callback(parts.close)

@@ -123,13 +123,14 @@ def test_a_server_that_fails_is_waited_for_longer_each_time_and_then_visited_aga
     assert 2.8 <= pauses[3] <= 4.0
 
 
-def test_a_server_that_is_away_never_ends_the_walk() -> None:
+def test_a_server_that_is_away_never_ends_the_walk(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         clock, crowd = Clock(), Crowd(f"http://127.0.0.1:{unused.getsockname()[1]}", 1.0, random.Random(3), None)
         crowd.walk(lambda seconds: clock.wait(seconds) or clock.now > 600, lambda: clock.now)
     assert crowd.views == 0
     assert max(clock.waits) <= 15
+    assert capsys.readouterr().err.count("Connection refused; trying again") == 1
 
 
 def test_a_server_without_the_demo_is_said_so() -> None:

@@ -164,7 +164,7 @@ def test_where_nothing_runs_it_says_how_to_start(
     environment: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("REDIS_URL")
-    with pytest.raises(Unavailable, match="start it with bin/up"):
+    with pytest.raises(Unavailable, match="it does not run"):
         import_log(str(write_log(tmp_path / "access.log", a_day_of_lines(OLD))))
 
 
