@@ -24,7 +24,9 @@ from maicivy.tracking import Analytics, hits
 
 STATIC: Final = Path(__file__).with_name("static")
 _HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; "
+    # localhost beside 'self': examples of the documentation say that, the address bar may say 127.0.0.1.
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; "
+    "connect-src 'self' ws://localhost:* ws://127.0.0.1:*; "
     "img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",

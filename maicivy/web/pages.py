@@ -21,7 +21,12 @@ from maicivy.web import params
 from maicivy.web.openapi import document
 from maicivy.web.openapi.outline import outline
 
-CSP: Final = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+# The pages run no script; connect-src is for what people paste into the console from the documentation, whose examples
+# say localhost where the address bar may say 127.0.0.1.
+CSP: Final = (
+    "default-src 'none'; style-src 'self'; connect-src 'self' ws://localhost:* ws://127.0.0.1:*; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
 CACHE_CONTROL: Final = "public, max-age=300"
 
 _STYLE: Final = Path(__file__).parent / "static" / "pages.css"

@@ -120,6 +120,7 @@ def test_pages_run_under_a_policy_that_allows_nothing_inline(client: FlaskClient
         answer = client.get(path)
         policy = answer.headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy
+        assert "connect-src 'self' ws://localhost:* ws://127.0.0.1:*" in policy, "examples can be tried in the console"
         assert "unsafe" not in policy
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert "style=" not in answer.text

@@ -65,6 +65,7 @@ def test_a_page_loads_nothing_from_elsewhere_and_runs_no_script(client: FlaskCli
     policy = response.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "style-src 'self'" in policy
+    assert "connect-src 'self' ws://localhost:* ws://127.0.0.1:*" in policy, "examples can be tried in the console"
     assert "unsafe" not in policy
 
 
