@@ -37,7 +37,10 @@ def celery_app(settings: Settings) -> Celery:
         task_ignore_result=True,
         task_acks_late=True,
         task_reject_on_worker_lost=True,
-        worker_prefetch_multiplier=1,
+        # No limit: an acknowledgement that Redis does not take in time holds its place among the prefetched for ever
+        # (kombu counts it off only afterwards), and with one place the worker would never read a message again.
+        # Messages are few, for the bell is rung once, and carry nothing, so hoarding them does no harm.
+        worker_prefetch_multiplier=0,
         task_serializer="json",
         accept_content=["json"],
         task_default_queue=UPKEEP_QUEUE,

@@ -1,0 +1,91 @@
+"""Servers that hang, which is worse than servers that are gone: what waits for them is given up, and all comes back."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import tempfile
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+import redis
+
+from maicivy.config import runtime_dir
+from maicivy.storage import keys
+from tests.e2e.running import Up
+from tests.standalone.processes import processes_of, wait_until
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture
+def up() -> Iterator[Up]:
+    parent = Path(tempfile.mkdtemp(prefix="mv-", dir="/tmp"))
+    up = Up(parent / "data", MAICIVY_EVENT_RATE_LIMIT="0")
+    try:
+        up.wait_ready()
+        yield up
+        up.process.send_signal(signal.SIGTERM)
+        assert up.process.wait(15) == 0
+    finally:
+        if up.process.poll() is None:
+            up.process.kill()
+        shutil.rmtree(parent, ignore_errors=True)
+
+
+@contextmanager
+def hanging(pids: list[int]) -> Iterator[None]:
+    """Processes that run no further within the block."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+
+@contextmanager
+def posting(port: int) -> Iterator[None]:
+    """Events all the time, whatever becomes of them."""
+    url = f"http://127.0.0.1:{port}/api/v1/analytics/event/batch"
+    body = json.dumps([{"event_type": "click"}] * 100).encode()
+    enough = threading.Event()
+
+    def post() -> None:
+        while not enough.is_set():
+            with suppress(OSError):  # also what is answered 503
+                urllib.request.urlopen(url, body, timeout=20).close()
+
+    thread = threading.Thread(target=post, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        enough.set()
+        thread.join(30)
+
+
+def test_the_worker_works_on_after_a_valkey_that_hung(up: Up) -> None:
+    valkey = up.child("valkey-server")
+    assert valkey is not None
+    with redis.Redis(unix_socket_path=str(runtime_dir(up.home) / "valkey.sock")) as client:
+
+        def stored() -> int:
+            return int(client.hget(keys.LEDGER, "stored") or 0)
+
+        with posting(up.port):
+            wait_until(lambda: stored() > 0, 20, "the first event stored")
+            with hanging([valkey]):
+                wait_until(lambda: "Couldn't ack" in up.output(), 30, "the worker to give up on an acknowledgement")
+            before = stored()
+            wait_until(lambda: stored() > before + 100, 20, "more events stored")
+        wait_until(lambda: client.xlen(keys.INBOX) == 0, 20, "an empty inbox")
