@@ -6,11 +6,10 @@ total order and a limit. Nothing here writes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -21,7 +20,10 @@ from maicivy.core.ports import StoredEvent
 from maicivy.core.urls import path_of
 from maicivy.metrics import DATABASE_DURATION, timed
 from maicivy.storage.connections import postgres_errors
+from maicivy.storage.pulse import Pulse
 from maicivy.storage.schema import HAS_POSITION_SQL, PATH_SQL
+
+T = TypeVar("T")
 
 MAX_POSITION: Final = 1_000_000
 """Pixels. No page is that long; 1e300 is a valid JSON number and would fit in no integer."""
@@ -44,18 +46,23 @@ class PostgresEventQueries:
     def __init__(self, engine: sa.Engine) -> None:
         # One statement each: BEGIN and ROLLBACK around it would be two round trips for nothing.
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._pulse = Pulse(engine)
 
     def timeline(
         self, site_id: int, limit: int, offset: int, before: tuple[datetime, UUID] | None, now: datetime
     ) -> list[StoredEvent]:
         """See `core.ports.EventQueries`. `before` costs the same at any depth, `offset` reads the index it skips."""
-        with self._connected("timeline") as connection:
+
+        def latest(connection: sa.Connection) -> list[StoredEvent]:
+            place = before
             if offset:
-                skipped = _latest(connection, _KEYS, site_id, before, now, limit=1, offset=offset - 1)
+                skipped = _latest(connection, _KEYS, site_id, place, now, limit=1, offset=offset - 1)
                 if not skipped:
                     return []
-                before = (skipped[0].created_at, skipped[0].id)
-            return [StoredEvent(*row) for row in _latest(connection, _COLUMNS, site_id, before, now, limit=limit)]
+                place = (skipped[0].created_at, skipped[0].id)
+            return [StoredEvent(*row) for row in _latest(connection, _COLUMNS, site_id, place, now, limit=limit)]
+
+        return self._ask("timeline", latest)
 
     def heatmap(
         self, site_id: int, page: str | None, since: datetime, until: datetime, limit: int
@@ -66,8 +73,7 @@ class PostgresEventQueries:
         if page is not None:
             values |= {"path": path_of(page), "base": base, "query": query}
         statement = _heatmap(page is not None, bool(base) and not base.startswith("/"), bool(question))
-        with self._connected("heatmap") as connection:
-            return [(x, y, count) for x, y, count in connection.execute(statement, values)]
+        return self._ask("heatmap", lambda connection: [(x, y, n) for x, y, n in connection.execute(statement, values)])
 
     def themes(self, site_id: int, first: date, end: date, zone: ZoneInfo, limit: int) -> list[tuple[str, int]]:
         """See `core.ports.EventQueries`. Adds what rows have to what rollups kept of rows that were dropped."""
@@ -79,13 +85,17 @@ class PostgresEventQueries:
             "end": end,
             "limit": limit,
         }
-        with self._connected("themes") as connection:
-            return [(theme, views) for theme, views in connection.execute(_THEMES, values)]
+        return self._ask(
+            "themes", lambda connection: [(theme, views) for theme, views in connection.execute(_THEMES, values)]
+        )
 
-    @contextmanager
-    def _connected(self, query_type: str) -> Iterator[sa.Connection]:
-        with timed(DATABASE_DURATION, query_type), postgres_errors(), self._engine.connect() as connection:
-            yield connection
+    def _ask(self, query_type: str, question: Callable[[sa.Connection], T]) -> T:
+        def ask() -> T:
+            with self._engine.connect() as connection:
+                return question(connection)
+
+        with timed(DATABASE_DURATION, query_type), postgres_errors():
+            return self._pulse.follow(ask)
 
 
 def _latest(

@@ -20,7 +20,7 @@ import redis
 from maicivy.config import runtime_dir
 from maicivy.storage import keys
 from tests.e2e.running import Up
-from tests.standalone.processes import processes_of, wait_until
+from tests.standalone.processes import wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -89,3 +89,28 @@ def test_the_worker_works_on_after_a_valkey_that_hung(up: Up) -> None:
             before = stored()
             wait_until(lambda: stored() > before + 100, 20, "more events stored")
         wait_until(lambda: client.xlen(keys.INBOX) == 0, 20, "an empty inbox")
+
+
+def test_readers_are_told_of_a_postgres_that_hangs_and_served_when_it_is_back(up: Up) -> None:
+    def status(path: str) -> int:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{up.port}{path}", timeout=20) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code
+
+    questions = [f"/api/v1/analytics/{name}" for name in ("timeline", "timeline?offset=1", "export/themes")]
+    assert [status(question) for question in questions] == [200, 200, 200]
+    with hanging(postgres_of(up)):
+        assert [status(question) for question in questions] == [503, 503, 503]
+        assert status("/healthz") == 200
+    wait_until(lambda: [status(question) for question in questions] == [200, 200, 200], 10, "answers")
+
+
+def postgres_of(up: Up) -> list[int]:
+    """The server and its children, the connections' among them."""
+    server = up.child("postgres", "-D")
+    assert server is not None
+    children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
+    return [server, *map(int, children)]
