@@ -44,7 +44,7 @@ def fast_redis(url: str) -> redis.Redis:
         url,
         socket_timeout=REQUEST_TIMEOUT_S,
         socket_connect_timeout=REQUEST_TIMEOUT_S,
-        retry=Retry(ExponentialBackoff(cap=0.1, base=0.02), 2),
+        retry=Retry(ExponentialBackoff(cap=0.1, base=0.02), 1),
         health_check_interval=0,
         max_connections=100,
     )
