@@ -13,7 +13,7 @@ from typing import Any
 from celery import Celery, signals
 
 from maicivy import logs, queue
-from maicivy.config import Settings
+from maicivy.config import Settings, runtime_dir
 from maicivy.errors import Unavailable
 from maicivy.storage.heartbeats import Heartbeats
 from maicivy.storage.redis_clients import fast_redis
@@ -43,7 +43,10 @@ def _show_life(sender: str = "", **_: Any) -> None:
 
 @signals.beat_init.connect  # type: ignore[untyped-decorator]
 def _show_life_at_once(**_: Any) -> None:
+    """Runs when the schedule is open and beat knows how to stop, right before its first tick."""
     _beat()
+    with suppress(OSError):  # only `maicivy up` waits for it
+        (runtime_dir(settings.data_dir) / "beat.ready").touch()
 
 
 def _beat() -> None:

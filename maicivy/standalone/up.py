@@ -51,17 +51,13 @@ def run(arguments: argparse.Namespace) -> int:
 def stages(settings: Settings, home: DataDir, environ: Mapping[str, str], *, demo: bool) -> list[Stage]:
     """What runs, in the order in which it is started: each stage needs only those before it."""
     environ = {**environ, "MAICIVY_DATA_DIR": str(settings.data_dir)} | ({"MAICIVY_DEMO": "1"} if demo else {})
-    worker_is_ready = home.run / "worker.ready"
-    environ["MAICIVY_WORKER_READY_FILE"] = str(worker_is_ready)  # workers/app.py touches it
+    worker_is_ready, beat_is_ready = home.run / "worker.ready", home.run / "beat.ready"  # touched in workers/
 
     def python(*arguments: str, log: Path | None = None) -> Command:
         return Command((sys.executable, *arguments), env=environ, cwd=ROOT, log=log)
 
     def web() -> Command:
         return python("-m", "gunicorn", "-c", "gunicorn.conf.py", "wsgi:application")
-
-    schedule = settings.data_dir / "celerybeat-schedule"
-    beat_is_ready = _Written(schedule)
 
     # As root Celery warns at length about pickle, which maicivy does not accept.
     celery = ("-W", "ignore:::celery.platforms", "-m", "celery", "--quiet", "-A")
@@ -75,8 +71,9 @@ def stages(settings: Settings, home: DataDir, environ: Mapping[str, str], *, dem
         )
 
     def beat() -> Command:
-        beat_is_ready.note()
-        return python(*celery, "workers.beat", "beat", "-s", str(schedule), "--loglevel", settings.log_level)
+        beat_is_ready.unlink(missing_ok=True)
+        schedule = str(settings.data_dir / "celerybeat-schedule")
+        return python(*celery, "workers.beat", "beat", "-s", schedule, "--loglevel", settings.log_level)
 
     servers: list[Service] = []
     if settings.embedded_postgres:
@@ -90,27 +87,10 @@ def stages(settings: Settings, home: DataDir, environ: Mapping[str, str], *, dem
     maicivy = [
         Service("web", web, lambda: answers(settings.host, settings.port, "/healthz"), stop_by_s=8.0),
         Service("worker", worker, worker_is_ready.exists, stop_by_s=5.0),
-        Service("beat", beat, beat_is_ready, stop_by_s=2.0),
+        Service("beat", beat, beat_is_ready.exists, stop_by_s=2.0),
     ]
     simulator = Service("simulator", lambda: python("-m", "maicivy", "simulate"), lambda: True, stop_by_s=1.0)
     return [servers, [migrations], maicivy, [simulator] if demo else []]
-
-
-class _Written:
-    """Whether a file has been written to since `note`. Its name may have grown an ending, as dbm files do."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._noted_ns = 0
-
-    def __call__(self) -> bool:
-        return self._written_ns() > self._noted_ns
-
-    def note(self) -> None:
-        self._noted_ns = self._written_ns()
-
-    def _written_ns(self) -> int:
-        return max((file.stat().st_mtime_ns for file in self._path.parent.glob(f"{self._path.name}*")), default=0)
 
 
 def banner(settings: Settings, *, demo: bool) -> str:
