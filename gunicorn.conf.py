@@ -10,9 +10,13 @@ import shutil
 import signal
 import sys
 import tempfile
+from contextlib import suppress
+from pathlib import Path
 
 from maicivy.config import Settings
 from maicivy.errors import SettingsError
+
+SHARED_MEMORY = Path("/dev/shm")
 
 try:
     settings = Settings.from_env()
@@ -20,13 +24,30 @@ except SettingsError as error:
     sys.exit(f"maicivy: {error}")
 
 
+def forget_metrics(link):
+    # Removes what `metrics_dir` made: now, or before servers were killed that could not do so themselves.
+    target = link.resolve()
+    for left in SHARED_MEMORY.glob("maicivy-metrics-*"):
+        ours = left.lstat().st_uid == os.getuid() and left.is_dir() and not left.is_symlink()
+        if ours and (left == target or not Path("/proc", left.name.split("-")[2]).exists()):
+            shutil.rmtree(left, ignore_errors=True)
+    if link.is_symlink():
+        link.unlink()
+    shutil.rmtree(link, ignore_errors=True)
+
+
 def metrics_dir() -> str:
-    # Where the web processes share their counters; counts of processes that no longer exist are dropped by emptying it.
-    path = settings.data_dir / "metrics"
+    # Where the web processes share their counters: files that are mapped into memory, and one that cannot grow because
+    # the disk is full kills its process with SIGBUS. So they lie in memory, and the data directory links to them.
+    link = settings.data_dir / "metrics"
     try:
-        shutil.rmtree(path, ignore_errors=True)
-        path.mkdir(parents=True, mode=0o700)
-        return str(path)
+        forget_metrics(link)
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if os.access(SHARED_MEMORY, os.W_OK):
+            link.symlink_to(tempfile.mkdtemp(prefix=f"maicivy-metrics-{os.getpid()}-", dir=SHARED_MEMORY))
+        else:
+            link.mkdir(mode=0o700)
+        return str(link.resolve())
     except OSError:
         return tempfile.mkdtemp(prefix="maicivy-metrics-")
 
@@ -39,7 +60,7 @@ bind = f"{host}:{settings.port}"
 workers = settings.web_concurrency
 worker_class = "gevent"
 worker_connections = 1000
-worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # the heartbeat file: never on a disk
+worker_tmp_dir = str(SHARED_MEMORY) if os.access(SHARED_MEMORY, os.W_OK) else None  # the heartbeat: never on a disk
 preload_app = False
 control_socket_disable = True  # gunicorn 27 would open one in the home directory
 
@@ -89,3 +110,9 @@ def child_exit(server, worker):
     from prometheus_client import multiprocess
 
     multiprocess.mark_process_dead(worker.pid)
+
+
+def on_exit(server):
+    """Leaves nothing in memory."""
+    with suppress(OSError):
+        forget_metrics(settings.data_dir / "metrics")

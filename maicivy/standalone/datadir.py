@@ -20,7 +20,6 @@ class DataDir:
         self.path = path
         self.run = runtime_dir(path)
         self.log = path / "log"
-        self.metrics = path / "metrics"
         self._lock: int | None = None
 
     def claim(self) -> None:
@@ -47,8 +46,7 @@ class DataDir:
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
         self._lock = lock
         _private_dir(self.run)
-        for directory in (self.log, self.metrics):
-            _private_dir(directory)
+        _private_dir(self.log)
 
     def release(self) -> None:
         """Let another process claim it. Safe to repeat."""

@@ -18,7 +18,9 @@ import pytest
 import redis
 from prometheus_client.parser import text_string_to_metric_families
 
+from maicivy.standalone.up import answers
 from maicivy.storage import keys
+from tests.standalone.processes import wait_until
 
 ROOT = Path(__file__).parents[2]
 PROBES = 60
@@ -122,3 +124,33 @@ def test_probes_and_logs_work_in_the_real_process(server: Server) -> None:
     assert request["endpoint"] == "unmatched"
     assert len(request["request_id"]) == 16
     assert "127.0.0.1" not in json.dumps(lines)
+
+
+def test_a_full_disk_kills_no_process_over_its_counters(server: Server) -> None:
+    """They are mapped into memory; one that lies on a disk without room is SIGBUS when it is written."""
+    (files,) = {path.resolve().parent for path in (server.data_dir / "metrics").glob("*.db")}
+    assert files.parent == Path("/dev/shm")
+    assert files.stat().st_mode & 0o777 == 0o700
+
+
+def test_nothing_stays_in_memory(tmp_path: Path) -> None:
+    """Neither of a server that ends, nor, when another one starts, of one that was killed."""
+    made = []
+    for last_signal in (signal.SIGKILL, signal.SIGTERM):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        data_dir = tmp_path / str(port)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "wsgi:application"],
+            cwd=ROOT,
+            env=os.environ | {"PORT": str(port), "MAICIVY_DATA_DIR": str(data_dir)},
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            wait_until(lambda port=port: answers("127.0.0.1", port, "/healthz"), 30, "gunicorn to answer")
+            made.append((data_dir / "metrics").resolve(strict=True))
+        finally:
+            process.send_signal(last_signal)
+            process.wait(20)
+    assert len(set(made)) == 2
+    assert [path for path in made if path.exists()] == []

@@ -24,7 +24,7 @@ def test_belongs_to_one_at_a_time(tmp_path: Path) -> None:
 def test_is_closed_to_others(tmp_path: Path) -> None:
     home = DataDir(tmp_path / "new" / "one")
     home.claim()
-    assert {oct(path.stat().st_mode & 0o777) for path in (home.path, home.run, home.log, home.metrics)} == {"0o700"}
+    assert {oct(path.stat().st_mode & 0o777) for path in (home.path, home.run, home.log)} == {"0o700"}
     home.release()
 
 
