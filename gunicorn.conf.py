@@ -100,9 +100,13 @@ def post_worker_init(worker):
 
 def worker_int(worker):
     """Says goodbye to live viewers, in the tenth of a second that a quick shutdown leaves."""
+    application = getattr(worker, "wsgi", None)
+    if application is None:
+        return  # interrupted before the application was loaded: nobody is watching yet
+
     from maicivy.web import live
 
-    live.hub_of(worker.wsgi).close(wait_s=0)
+    live.hub_of(application).close(wait_s=0)
 
 
 def child_exit(server, worker):
