@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Flask
 
 from maicivy.bootstrap import Maicivy
-from maicivy.web import collect, errors, live, middleware, ops, pages, reports
+from maicivy.web import collect, errors, live, middleware, ops, pages, reports, shortcut
 
 
 def create_app(parts: Maicivy) -> Flask:
@@ -16,6 +16,7 @@ def create_app(parts: Maicivy) -> Flask:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False  # else a POST to //event would be sent elsewhere, by a page of HTML
     app.extensions["maicivy"] = parts
+    shortcut.init_app(app, parts)
     middleware.init_app(app, parts.settings)
     errors.init_app(app)
     for module in (collect, reports, ops, pages):

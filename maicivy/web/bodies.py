@@ -13,8 +13,6 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from flask import request
-
 from maicivy.errors import Refusal
 
 if TYPE_CHECKING:
@@ -67,14 +65,13 @@ class Deadlines:
 _deadlines = Deadlines(BODY_S)
 
 
-def read_body(most: int) -> bytes:
-    """All of the body of the current request.
+def read_body(environ: WSGIEnvironment, most: int) -> bytes:
+    """All of the body of a request.
 
     Raises:
         Refusal: `body_too_large` for more than `most` bytes, `incomplete_body` when it breaks off, does not come
             within `BODY_S`, or is chunked in a way that cannot be read.
     """
-    environ = request.environ
     expected = _expected_bytes(environ)
     if expected is not None and expected > most:
         raise _too_large(most)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 from typing import Any, Final
 
-from flask import Flask, Response, jsonify
+import msgspec
+from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
 from maicivy.errors import InboxFull, RateLimited, Refusal, Unavailable
@@ -38,12 +39,27 @@ log = logging.getLogger(__name__)
 
 def init_app(app: Flask) -> None:
     """Answer every error of `app` in the one shape."""
-    app.register_error_handler(Refusal, _refusal)
-    app.register_error_handler(RateLimited, _rate_limited)
-    app.register_error_handler(InboxFull, _inbox_full)
-    app.register_error_handler(Unavailable, _unavailable)
-    app.register_error_handler(HTTPException, _http)
-    app.register_error_handler(Exception, _unexpected)
+    app.register_error_handler(Exception, answer)
+
+
+def answer(error: Exception) -> Response:
+    """The response to an error. Needs no application context; what is not expected is logged."""
+    if isinstance(error, Refusal):
+        return error_response(_STATUS.get(error.code, 400), error.code, error.message, error.field)
+    if isinstance(error, RateLimited):
+        message = f"too many events; try again in {error.retry_after_s} s"
+        return _later(error_response(429, "rate_limited", message), error.retry_after_s)
+    if isinstance(error, InboxFull):
+        message = "the inbox is full; nothing of this request was kept"
+        return _later(error_response(503, "inbox_full", message), FULL_RETRY_S)
+    if isinstance(error, Unavailable):
+        log.error("unavailable", extra={"part": error.part, "reason": error.reason})
+        message = f"{error.part} does not answer; try again"
+        return _later(error_response(503, "unavailable", message), UNAVAILABLE_RETRY_S)
+    if isinstance(error, HTTPException):
+        return _http(error)
+    log.error("unexpected_error", exc_info=error)
+    return error_response(500, "internal_error", "an error of ours; it was logged with the id in X-Request-ID")
 
 
 def error_body(code: str, message: str, field: str | None = None) -> dict[str, Any]:
@@ -56,32 +72,12 @@ def error_body(code: str, message: str, field: str | None = None) -> dict[str, A
 
 def error_response(status: int, code: str, message: str, field: str | None = None) -> Response:
     """An error as a response."""
-    response = jsonify(error_body(code, message, field))
-    response.status_code = status
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    body = msgspec.json.encode(error_body(code, message, field))
+    return Response(body, status, {"Cache-Control": "no-store"}, content_type="application/json")
 
 
-def _refusal(error: Refusal) -> Response:
-    return error_response(_STATUS.get(error.code, 400), error.code, error.message, error.field)
-
-
-def _rate_limited(error: RateLimited) -> Response:
-    response = error_response(429, "rate_limited", f"too many events; try again in {error.retry_after_s} s")
-    response.headers["Retry-After"] = str(error.retry_after_s)
-    return response
-
-
-def _inbox_full(_: InboxFull) -> Response:
-    response = error_response(503, "inbox_full", "the inbox is full; nothing of this request was kept")
-    response.headers["Retry-After"] = str(FULL_RETRY_S)
-    return response
-
-
-def _unavailable(error: Unavailable) -> Response:
-    log.error("unavailable", extra={"part": error.part, "reason": error.reason})
-    response = error_response(503, "unavailable", f"{error.part} does not answer; try again")
-    response.headers["Retry-After"] = str(UNAVAILABLE_RETRY_S)
+def _later(response: Response, retry_after_s: int) -> Response:
+    response.headers["Retry-After"] = str(retry_after_s)
     return response
 
 
@@ -94,8 +90,3 @@ def _http(error: HTTPException) -> Response:
         if name in ("Allow", "Retry-After", "WWW-Authenticate"):
             response.headers[name] = value
     return response
-
-
-def _unexpected(error: Exception) -> Response:
-    log.error("unexpected_error", exc_info=error)
-    return error_response(500, "internal_error", "an error of ours; it was logged with the id in X-Request-ID")

@@ -25,6 +25,9 @@ from maicivy.metrics import METHODS, REQUEST_DURATION, method_label
 if TYPE_CHECKING:  # typeshed's names for PEP 3333; there is no such module at run time
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+RULE: Final = "maicivy.rule"
+"""Where in the environment a rule stands that was matched without Flask."""
+
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,64}")
 # Each unless the view has set its own; by lower-case name, for that comparison.
 _SECURITY_HEADERS: Final = {
@@ -123,6 +126,8 @@ class _Envelope:
 
 def _rule(environ: WSGIEnvironment) -> str:
     """The rule that Flask matched the path with: one of a few, whatever paths people try."""
+    if RULE in environ:
+        return str(environ[RULE])
     handled: Request | None = environ.get("werkzeug.request")
     return handled.url_rule.rule if handled is not None and handled.url_rule is not None else "unmatched"
 

@@ -281,3 +281,33 @@ def test_other_origins_may_post_and_the_answer_carries_the_request_id(client: Fl
     assert response.headers["Access-Control-Allow-Origin"] == "*"
     assert response.headers["X-Request-ID"] == "my-request-1"
     assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"event_type":"x"}', b'{"event_type":"X"}', b"[", b" " * (1 << 20) + b"{}"],
+    ids=["good", "bad", "broken", "big"],
+)
+def test_the_short_way_and_the_way_through_the_router_answer_alike(client: FlaskClient, body: bytes) -> None:
+    def answer(path: str) -> tuple[int, dict[str, Any], dict[str, str]]:
+        response = client.post(path, data=body)
+        kept = {
+            name: value for name, value in response.headers.items() if name not in {"X-Request-ID", "Content-Length"}
+        }
+        return response.status_code, {k: v for k, v in response.json.items() if k != "id"}, kept
+
+    assert answer(URL) == answer(URL + "/")
+    assert answer(BATCH) == answer(BATCH + "/")
+
+
+def test_an_error_of_ours_is_told_in_the_one_shape_and_hides_what_it_was(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError("secret")
+
+    monkeypatch.setattr(parts_of(client).inbox, "append", broken)
+    for path in (URL, URL + "/"):
+        response = client.post(path, json={"event_type": "x"})
+        refused(response, 500, "internal_error")
+        assert "secret" not in response.text
