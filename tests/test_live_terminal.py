@@ -99,6 +99,8 @@ class Watching:
                 env={"PATH": os.defpath, "PYTHONPATH": str(ROOT)},
                 stdout=out,
                 stderr=err,
+                # Ctrl-C must be heard also where the tests themselves run in the background, deaf to it.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
             )
 
     @property
