@@ -223,12 +223,6 @@ class RedisAggregates:
             cursor, *values = pipe.execute()
         return _cursor(cursor), [int(value or 0) for value in values]
 
-    def _sweep_aside(self) -> None:
-        with redis_errors():
-            for key in self._client.scan_iter("maicivy:rebuild:*", count=1000):
-                if key != keys.REBUILD.encode():
-                    self._client.unlink(key)
-
 
 def operations(tally: Tally, zone: ZoneInfo, now: float, aside: str = "") -> tuple[dict[str, list[Any]], bytes]:
     """What a tally does to Redis, as the scripts take it: ops, and the visitor ids that they point into.

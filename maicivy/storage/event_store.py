@@ -2,7 +2,7 @@
 
 One transaction stores a batch: new ids, rows, visitors, quarantine, receipts, and last of all the ledger, whose row
 lock makes outbox numbers gap-free and their order that of the commits. Batches travel by COPY into a temporary table
-and from there by one statement (2.5 us per event in Python and 6 us in Postgres, against 20 us for multi-row INSERT).
+and from there by one statement (2.5 us per event in Python and 6 us in Postgres, measured with batches of 1,000).
 """
 
 from __future__ import annotations

@@ -173,8 +173,6 @@ jobs = sa.Table(
     comment="When a scheduled job last ended well: how a missed run is noticed",
 )
 
-PARTITIONED: Final = ("analytics_events", "visitors", "event_ids")
-
 
 def day_partition(table: str, day: date) -> str:
     """Name of the partition of `table` for a UTC day: `analytics_events_20251208`."""
