@@ -16,6 +16,7 @@ from typing import Final
 
 import msgspec
 
+from maicivy import faults
 from maicivy.core.events import DEFAULT_SITE
 from maicivy.core.periods import Period
 from maicivy.core.ports import Clock, OutboxRow
@@ -95,6 +96,7 @@ class Aggregation:
             self._aggregates.begin_rebuild(token)
             head = recount.head()
             self._load(token, recount, self._clock().timestamp())
+            faults.point("before_switch")
             done = self._aggregates.switch(token, head, since, recount.settled_before(since))
         log.info("aggregates_rebuilt", extra={"seq": head.seq, "events": head.stored, "done": done})
         return done

@@ -70,6 +70,7 @@ class Settings:
     cors_origins: tuple[str, ...]
     query_params: frozenset[str]
     demo: bool
+    faults_dir: Path | None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -156,6 +157,7 @@ class _Reader:
             cors_origins=self._list("MAICIVY_CORS_ORIGINS", "*"),
             query_params=frozenset(self._list("MAICIVY_QUERY_PARAMS", "theme,ref,source")),
             demo=bool(self._int("MAICIVY_DEMO", 0, 0, 1)),
+            faults_dir=self._faults_dir(env),
         )
         if self._problems:
             raise SettingsError(self._problems)
@@ -262,6 +264,12 @@ class _Reader:
                 f"{name} must be a URL that begins with one of {', '.join(s + '://' for s in schemes)}"
             )
             return None
+
+    def _faults_dir(self, env: str) -> Path | None:
+        value = self._raw("MAICIVY_FAULTS_DIR")
+        if value is not None and env == "production":
+            self._problems.append("MAICIVY_FAULTS_DIR lets tests kill processes; production must not set it")
+        return Path(value).absolute() if value else None
 
     def _token(self) -> str | None:
         value = self._raw("MAICIVY_INGEST_TOKEN")

@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from maicivy import faults
 from maicivy.aggregation import Aggregation
 from maicivy.core.events import Event, decode
 from maicivy.core.identity import continue_visits
@@ -54,7 +55,9 @@ class Ingest(msgspec.Struct, frozen=True):
         stored = self.store.store(parcels)
         if stored.row is not None:
             self.aggregation.apply(stored.row)
+            faults.point("after_apply")
         self.live.publish(stored.new)
+        faults.point("before_acknowledge")
         self.inbox.remove(entries)
         log.debug("ingested", extra={"entries": len(entries), "events": len(stored.new)})
         return sum(max(1, entry.events) for entry in entries)

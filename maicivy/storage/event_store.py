@@ -21,6 +21,7 @@ import msgspec
 import psycopg
 import sqlalchemy as sa
 
+from maicivy import faults
 from maicivy.core.events import Event, encode
 from maicivy.core.identity import day_of
 from maicivy.core.ports import OutboxRow, Parcel, Stored
@@ -108,10 +109,13 @@ class PostgresEventStore:
         )
         try:
             with postgres_errors(), timed(DATABASE_DURATION, "store_events"), self._engine.begin() as connection:
-                return _Transaction(connection, self.zone, self._labels).run(parcels, events)
+                stored = _Transaction(connection, self.zone, self._labels).run(parcels, events)
+                faults.point("before_commit")
         except Unavailable:
             self.partitions.forget()  # one of them may be why
             raise
+        faults.point("after_commit")
+        return stored
 
     def outbox_after(self, seq: int, limit: int) -> list[OutboxRow]:
         """See `core.ports.EventStore.outbox_after`."""
@@ -198,6 +202,7 @@ class _Transaction:
         self._generation = _one(cursor)[0]
         cursor.execute(_INCOMING)
         self._insert(events)
+        faults.point("after_insert")
         for parcel in parcels:
             for payload in parcel.unreadable:
                 self._quarantine(payload, "unreadable")

@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 
 import redis
 
+from maicivy import faults
 from maicivy.core.events import Event, encode
 from maicivy.core.ports import Entry, InboxStatus, Sender
 from maicivy.errors import InboxFull, MaicivyError, RateLimited, Unavailable
@@ -214,6 +215,7 @@ class RedisInbox:
                         keys=[keys.INBOX, keys.INBOX_SIZE, keys.LEDGER, keys.LEDGER_START],
                         args=[WINDOW_S, self._max_bytes, *group.arguments],
                     )
+            faults.point("after_append")
             group.error = None
         except Unavailable as error:
             group.error = error
