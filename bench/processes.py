@@ -48,7 +48,7 @@ def memory_mib(root: int) -> dict[str, float]:
     return sizes
 
 
-_NAMES = ("maicivy up", "keeper", "gunicorn", "workers.app", "workers.beat", "valkey", "postgres")
+_NAMES = ("maicivy up", "keeper", "gunicorn", "workers.app", "workers.beat", "celery", "valkey", "postgres")
 
 
 def _name(pid: int) -> str:
