@@ -1,0 +1,146 @@
+"""What a fault is, and how its rounds are run: load, harm, recovery, silence, the law."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID
+
+import psycopg
+
+from tests.chaos import oracle
+from tests.chaos.clients import Load, event_of, post
+from tests.chaos.oracle import Verdict
+from tests.chaos.system import System
+from tests.standalone.processes import wait_until
+
+RECOVERY_S = 60
+BEFORE = 100
+"""Events acknowledged in a round before it hurts."""
+
+
+@dataclass
+class Arena:
+    """One system, the load on it, and the dice of this run."""
+
+    system: System
+    load: Load
+    dice: random.Random
+    probes: set[bytes] = field(default_factory=set)
+
+
+class Fault:
+    """One way to hurt the system. Subclasses name it, say how often, and strike."""
+
+    name: str
+    rounds = 5
+    missing: str | None = None
+    """What this machine lacks to run it; None when nothing."""
+
+    def start(self, home: Path) -> System:
+        """The system to be hurt."""
+        return System(home)
+
+    def load(self, system: System, seed: int) -> Load:
+        """The clients."""
+        return Load(system.port, seed)
+
+    def strike(self, arena: Arena) -> str:
+        """Hurt it, under load, and let it go on; what was done, in a few words. An AssertionError is a breach."""
+        raise NotImplementedError
+
+    def check(self, arena: Arena) -> Verdict:
+        """The law, after a round, while the load pauses."""
+        record = arena.load.record()
+        record.sent |= arena.probes
+        return oracle.check(arena.system, record)
+
+    def close(self) -> None:
+        """Give back what `start` took beside the system."""
+
+
+@dataclass
+class Result:
+    """What the rounds of one fault came to; recovery in seconds from the end of the harm."""
+
+    name: str
+    rounds: int = 0
+    sent: int = 0
+    acknowledged: int = 0
+    stored: int = 0
+    lost: int = 0
+    doubled: int = 0
+    recovery_s: list[float] = field(default_factory=list)
+    breaches: list[str] = field(default_factory=list)
+
+
+def run(fault: Fault, rounds: int, seed: int, say: Callable[[str], None]) -> Result:
+    """Run the rounds of a fault on one system. Ends at the first broken round: what follows would only repeat it."""
+    result = Result(fault.name)
+    parent = Path(tempfile.mkdtemp(prefix="mvc-", dir="/tmp"))
+    system = None
+    load = None
+    try:
+        system = fault.start(parent / "data")
+        system.up.wait_ready()
+        load = fault.load(system, seed)
+        arena = Arena(system, load, random.Random(f"{seed} {fault.name}"))
+        load.start()
+        while result.rounds < rounds and not result.breaches:
+            _round(fault, arena, result, say)
+        load.stop()
+        result.breaches += system.stop()
+    except AssertionError as error:
+        result.breaches.append(f"round {result.rounds + 1}: {error}")
+    finally:
+        if load is not None:
+            load.stop()
+        if system is not None:
+            system.abandon()
+        fault.close()
+        if result.breaches and system is not None:
+            say(f"  the last output of the system:\n{system.up.output()[-3000:]}")
+        shutil.rmtree(parent, ignore_errors=True)
+    return result
+
+
+def _round(fault: Fault, arena: Arena, result: Result, say: Callable[[str], None]) -> None:
+    arena.load.wait_acknowledged(BEFORE)
+    done = fault.strike(arena)
+    recovered_s = recover(arena)
+    arena.load.pause()
+    verdict = fault.check(arena)
+    result.rounds += 1
+    record = arena.load.record()
+    result.sent, result.acknowledged = len(record.sent), len(record.acknowledged)
+    result.stored, result.lost, result.doubled = verdict.stored, verdict.lost, verdict.doubled
+    result.recovery_s.append(recovered_s)
+    result.breaches += [f"round {result.rounds} ({done}): {breach}" for breach in verdict.breaches]
+    say(f"  {result.rounds:>3} {done}: back after {recovered_s:.1f} s, {result.stored} stored")
+    arena.load.resume()
+
+
+def recover(arena: Arena) -> float:
+    """Seconds until an event that is sent from now on is acknowledged, and then stored."""
+    started = time.monotonic()
+    event = event_of(arena.dice)
+    event_id = UUID(event["id"])
+    arena.probes.add(event_id.bytes)
+    wait_until(lambda: post(arena.system.port, event), RECOVERY_S, "an event acknowledged after the fault")
+
+    def stored() -> bool:
+        try:
+            with arena.system.database() as database:
+                query = "SELECT count(*) FROM analytics_events WHERE id = %s AND created_at > now() - interval '1 h'"
+                row = database.execute(query, [event_id]).fetchone()
+                return row is not None and row[0] == 1
+        except psycopg.Error:  # it may still be starting
+            return False
+
+    wait_until(stored, RECOVERY_S, "an event stored after the fault")
+    return time.monotonic() - started

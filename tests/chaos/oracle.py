@@ -1,0 +1,152 @@
+"""The law, checked when nothing moves any more: acknowledged is a subset of stored, stored of sent, each once, every
+counter in Redis equals what Postgres says, and the accounts balance.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+import redis
+
+from maicivy.core.events import DEFAULT_SITE
+from maicivy.storage import keys
+from tests.chaos.clients import Record
+from tests.chaos.system import System
+from tests.standalone.processes import wait_until
+
+SETTLE_S = 60
+UNIQUE_TOLERANCE = 0.03
+PERIODS = {"day": "YYYY-MM-DD", "week": 'IYYY-"W"IW', "month": "YYYY-MM"}
+
+
+@dataclass
+class Verdict:
+    """What was found: events stored, acknowledged ones that are missing, ids stored more than once, all breaches."""
+
+    stored: int = 0
+    lost: int = 0
+    doubled: int = 0
+    breaches: list[str] = field(default_factory=list)
+
+
+def check(system: System, record: Record, *, accounts: Callable[[Counter[str]], bool] | None = None) -> Verdict:
+    """Wait until all has settled, then compare everything. Nothing may be sent meanwhile.
+
+    `accounts` says whether the ledger balances, for a fault after which it must do so in another way.
+    """
+    verdict = Verdict()
+    verdict.breaches += [f"answered {text}" for text in record.unexpected]
+    with system.redis() as client, system.database() as database:
+        try:
+            settle(client, database)
+        except AssertionError as error:
+            verdict.breaches.append(str(error))
+        _compare_ids(database, record, verdict)
+        verdict.breaches += _differences("counter", expected_counters(database), _counters(client))
+        verdict.breaches += _differences("theme", _themes(database), _ranking(client))
+        verdict.breaches += _compare_visitors(client, database)
+        balanced = accounts or (lambda ledger: ledger["received"] == settled(ledger))
+        try:
+            wait_until(lambda: balanced(ledger_of(client)), 10)
+        except AssertionError:
+            verdict.breaches.append(f"the accounts do not balance: {dict(ledger_of(client))}")
+    return verdict
+
+
+def settle(client: redis.Redis, database: psycopg.Connection[Any], within_s: float = SETTLE_S) -> None:
+    """Return when the inbox is empty and the aggregates stand at the last outbox row."""
+    wait_until(lambda: client.xlen(keys.INBOX) == 0, within_s, "an empty inbox")
+
+    def level() -> bool:
+        cursor = client.hmget(keys.CURSOR, "seq", "token")
+        head = database.execute("SELECT seq, token FROM ledger").fetchone()
+        return head is not None and cursor == [str(head[0]).encode(), head[1].encode()]
+
+    wait_until(level, within_s, "aggregates level with the outbox")
+
+
+def ledger_of(client: redis.Redis) -> Counter[str]:
+    """The accounts in Redis."""
+    return Counter({name.decode(): int(n) for name, n in client.hgetall(keys.LEDGER).items()})
+
+
+def settled(ledger: Counter[str]) -> int:
+    """Events whose fate is known: all but `received`."""
+    return ledger.total() - ledger["received"]
+
+
+def expected_counters(database: psycopg.Connection[Any]) -> Counter[str]:
+    """Every `analytics:stats:*` counter, by GROUP BY over the rows."""
+    expected: Counter[str] = Counter()
+    periods = ", ".join(f"to_char(at, '{pattern}')" for pattern in PERIODS.values())
+    rows = database.execute(
+        f"SELECT {periods}, event_type, letter, count(*)"
+        " FROM (SELECT created_at AT TIME ZONE 'UTC' AS at, event_type, event_data ->> 'type' AS letter"
+        " FROM analytics_events) events GROUP BY 1, 2, 3, 4, 5"
+    )
+    for *keys_of_periods, event_type, letter, n in rows:
+        names = ["total_events", f"events:{event_type}"]
+        if event_type == "letter_generated":
+            names += ["letters_generated", f"letters_generated:{letter}"]
+        for period, key in zip(PERIODS, keys_of_periods, strict=True):
+            for name in names:
+                expected[f"analytics:stats:{period}:{key}:{name}"] += n
+    return expected
+
+
+def _counters(client: redis.Redis) -> Counter[str]:
+    names = sorted(client.scan_iter("analytics:stats:*", count=1000))
+    return Counter({name.decode(): int(client.get(name) or 0) for name in names})
+
+
+def _themes(database: psycopg.Connection[Any]) -> Counter[str]:
+    rows = database.execute(
+        "SELECT event_data ->> 'theme', count(*) FROM analytics_events"
+        " WHERE jsonb_typeof(event_data -> 'theme') = 'string' GROUP BY 1"
+    )
+    return Counter(dict(rows.fetchall()))
+
+
+def _ranking(client: redis.Redis) -> Counter[str]:
+    ranked = client.zrange(keys.themes(DEFAULT_SITE), 0, -1, withscores=True)
+    return Counter({theme.decode(): int(score) for theme, score in ranked})
+
+
+def _compare_ids(database: psycopg.Connection[Any], record: Record, verdict: Verdict) -> None:
+    rows = [row[0] for row in database.execute("SELECT uuid_send(id) FROM analytics_events")]
+    stored = set(rows)
+    verdict.stored = len(rows)
+    verdict.lost = len(record.acknowledged - stored)
+    verdict.doubled = len(rows) - len(stored)
+    if verdict.lost:
+        verdict.breaches.append(f"{verdict.lost} acknowledged events are not stored")
+    if verdict.doubled:
+        verdict.breaches.append(f"{verdict.doubled} events are stored twice")
+    if strangers := stored - record.sent:
+        verdict.breaches.append(f"{len(strangers)} events are stored that nobody sent")
+
+
+def _compare_visitors(client: redis.Redis, database: psycopg.Connection[Any]) -> list[str]:
+    breaches = []
+    for period, pattern in PERIODS.items():
+        rows = database.execute(
+            f"SELECT to_char(created_at AT TIME ZONE 'UTC', '{pattern}'), count(DISTINCT visitor_id)"
+            " FROM analytics_events GROUP BY 1"
+        )
+        for key, exact in rows:
+            counted = client.pfcount(f"analytics:visitors:unique:{period}:{key}")
+            if abs(counted - exact) > max(1, exact * UNIQUE_TOLERANCE):
+                breaches.append(f"unique visitors of {period} {key}: {counted} for {exact}")
+    return breaches
+
+
+def _differences(what: str, expected: Counter[str], found: Counter[str]) -> list[str]:
+    return [
+        f"{what} {name} is {found[name]} and not {expected[name]}"
+        for name in sorted(expected.keys() | found.keys())
+        if found[name] != expected[name]
+    ]
