@@ -179,17 +179,17 @@ def main() -> None:
 def _measure(home: DataDir, valkey: Valkey, count: int, arguments: argparse.Namespace) -> None:
     ours = plain = None
     web, port = _start_web(home, valkey, count)
-    plain_process, plain_end, plain_viewers = _start_plain(count)
+    plain_process, plain_end, plain_viewers = start_plain(count)
     try:
         client = redis.Redis(unix_socket_path=str(valkey.socket))
         feed = RedisLiveFeed(client, client)
         viewers = Viewers()
         for _ in range(count):
-            viewers.add(*_handshake(port))
-        ours = Sender("maicivy", viewers, feed.publish, lambda: _processor_s(_worker_of(web.pid)))
-        plain = Sender("sendall", plain_viewers, _through(plain_end), lambda: _processor_s(plain_process.pid or 0))
+            viewers.add(*handshake(port))
+        ours = Sender("maicivy", viewers, feed.publish, lambda: processor_s(_worker_of(web.pid)))
+        plain = Sender("sendall", plain_viewers, through(plain_end), lambda: processor_s(plain_process.pid or 0))
         viewers.drain(1.0)
-        for pattern, run in (("paced", _paced), ("burst", _burst)):
+        for pattern, run in (("paced", paced), ("burst", burst)):
             results = {sender.name: Result() for sender in (ours, plain)}
             for _ in range(arguments.rounds):
                 for sender in (ours, plain):
@@ -212,7 +212,7 @@ def _measure(home: DataDir, valkey: Valkey, count: int, arguments: argparse.Name
         web.wait(20)
 
 
-def _paced(sender: Sender, count: int, arguments: argparse.Namespace, result: Result) -> None:
+def paced(sender: Sender, count: int, arguments: argparse.Namespace, result: Result) -> None:
     def run() -> None:
         began = time.perf_counter()
         for number in range(arguments.paced):
@@ -224,7 +224,7 @@ def _paced(sender: Sender, count: int, arguments: argparse.Namespace, result: Re
     _account(sender, result, run)
 
 
-def _burst(sender: Sender, count: int, arguments: argparse.Namespace, result: Result) -> None:
+def burst(sender: Sender, count: int, arguments: argparse.Namespace, result: Result) -> None:
     def run() -> None:
         for _ in range(max(1, arguments.frames // count // ANNOUNCED_EVENTS)):
             expected = sender.viewers.frames + count * ANNOUNCED_EVENTS
@@ -245,7 +245,7 @@ def _account(sender: Sender, result: Result, run: Callable[[], None]) -> None:
     result.seconds += viewers.seconds
 
 
-def _handshake(port: int) -> tuple[socket.socket, bytes]:
+def handshake(port: int) -> tuple[socket.socket, bytes]:
     sock = socket.create_connection(("127.0.0.1", port))
     key = base64.b64encode(os.urandom(16)).decode()
     sock.sendall(
@@ -284,7 +284,7 @@ def _start_web(home: DataDir, valkey: Valkey, viewers: int) -> tuple[subprocess.
     deadline = time.monotonic() + 30
     while True:
         try:
-            _handshake(port)[0].close()
+            handshake(port)[0].close()
         except OSError:
             if web.poll() is not None or time.monotonic() > deadline:
                 web.kill()
@@ -294,7 +294,7 @@ def _start_web(home: DataDir, valkey: Valkey, viewers: int) -> tuple[subprocess.
             return web, port
 
 
-def _start_plain(count: int) -> tuple[multiprocessing.process.BaseProcess, Connection, Viewers]:
+def start_plain(count: int) -> tuple[multiprocessing.process.BaseProcess, Connection, Viewers]:
     """A process with `count` connections to viewers of this one."""
     viewers = Viewers()
     ours, theirs = multiprocessing.Pipe()
@@ -319,7 +319,7 @@ def _plain(listener: socket.socket, count: int, orders: Connection) -> None:
                 connection.sendall(frame)
 
 
-def _through(orders: Connection) -> Callable[[list[Event]], None]:
+def through(orders: Connection) -> Callable[[list[Event]], None]:
     def send(events: list[Event]) -> None:
         orders.send([text_frame(msgspec.json.encode(announcement(event))) for event in events])
 
@@ -330,7 +330,7 @@ def _worker_of(master: int) -> int:
     return int(Path(f"/proc/{master}/task/{master}/children").read_text().split()[0])
 
 
-def _processor_s(pid: int) -> float:
+def processor_s(pid: int) -> float:
     return sum(int((task / "schedstat").read_text().split()[0]) for task in Path(f"/proc/{pid}/task").iterdir()) / 1e9
 
 
