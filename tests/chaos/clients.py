@@ -6,7 +6,6 @@ import http.client
 import json
 import random
 import threading
-import time
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -66,6 +65,12 @@ class Client(threading.Thread):
         self._go.set()
 
     def run(self) -> None:
+        try:
+            self._work()
+        finally:
+            self._hang_up()
+
+    def _work(self) -> None:
         while not self._stopping.is_set():
             if not self._go.is_set():
                 self.idle.set()
@@ -98,8 +103,7 @@ class Client(threading.Thread):
             answer = self._connection.getresponse()
             text = answer.read().decode(errors="replace")
         except (OSError, http.client.HTTPException):
-            self._connection.close()
-            self._connection = None
+            self._hang_up()
             return PAUSE_S
         refused = events[0]["event_type"] == "no such type!"
         if answer.status == (400 if refused else 202):
@@ -109,6 +113,11 @@ class Client(threading.Thread):
             self.record.unexpected.append(f"{answer.status} {text[:200]}")
             return PAUSE_S
         return min(LONGEST_WAIT_S, max(PAUSE_S, int(wait)))
+
+    def _hang_up(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
 class Load:
@@ -195,8 +204,3 @@ def post(port: int, event: dict[str, Any], timeout_s: float = 5) -> bool:
         return False
     finally:
         connection.close()
-
-
-def seconds_since(start: float) -> float:
-    """Of the monotonic clock."""
-    return time.monotonic() - start

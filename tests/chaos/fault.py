@@ -6,7 +6,7 @@ import random
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
@@ -41,6 +41,8 @@ class Fault:
     rounds = 5
     missing: str | None = None
     """What this machine lacks to run it; None when nothing."""
+    is_short = False
+    """Whether seconds matter more than thoroughness: so in the test suite."""
 
     def start(self, home: Path) -> System:
         """The system to be hurt."""
@@ -63,6 +65,11 @@ class Fault:
     def close(self) -> None:
         """Give back what `start` took beside the system."""
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether any system with any load will do."""
+        return type(self).start is Fault.start and type(self).load is Fault.load
+
 
 @dataclass
 class Result:
@@ -80,19 +87,30 @@ class Result:
 
 
 def run(fault: Fault, rounds: int, seed: int, say: Callable[[str], None]) -> Result:
-    """Run the rounds of a fault on one system. Ends at the first broken round: what follows would only repeat it."""
-    result = Result(fault.name)
+    """Run the rounds of a fault on a system of its own."""
+    return run_on_one([(fault, rounds)], seed, say)[0]
+
+
+def run_on_one(faults: Sequence[tuple[Fault, int]], seed: int, say: Callable[[str], None]) -> list[Result]:
+    """Run the rounds of several faults, one after the other, on the system of the first.
+
+    Ends at the first broken round: what follows would only repeat it.
+    """
+    results = [Result(fault.name) for fault, _ in faults]
+    result = results[0]
+    first = faults[0][0]
     parent = Path(tempfile.mkdtemp(prefix="mvc-", dir="/tmp"))
     system = None
     load = None
     try:
-        system = fault.start(parent / "data")
+        system = first.start(parent / "data")
         system.up.wait_ready()
-        load = fault.load(system, seed)
-        arena = Arena(system, load, random.Random(f"{seed} {fault.name}"))
+        load = first.load(system, seed)
+        arena = Arena(system, load, random.Random(f"{seed} {first.name}"))
         load.start()
-        while result.rounds < rounds and not result.breaches:
-            _round(fault, arena, result, say)
+        for result, (fault, rounds) in zip(results, faults, strict=True):
+            while result.rounds < rounds and not any(one.breaches for one in results):
+                _round(fault, arena, result, say)
         load.stop()
         result.breaches += system.stop()
     except AssertionError as error:
@@ -102,11 +120,11 @@ def run(fault: Fault, rounds: int, seed: int, say: Callable[[str], None]) -> Res
             load.stop()
         if system is not None:
             system.abandon()
-        fault.close()
-        if result.breaches and system is not None:
+        first.close()
+        if system is not None and any(one.breaches for one in results):
             say(f"  the last output of the system:\n{system.up.output()[-3000:]}")
         shutil.rmtree(parent, ignore_errors=True)
-    return result
+    return results
 
 
 def _round(fault: Fault, arena: Arena, result: Result, say: Callable[[str], None]) -> None:
