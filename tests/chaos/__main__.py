@@ -22,19 +22,29 @@ def catalogue() -> list[Fault]:
     return found
 
 
+def chosen(faults: list[Fault], names: list[str] | None) -> list[Fault]:
+    """The faults that go by one of the names, or whose names begin with one that is no whole name; all for None."""
+    if names is None:
+        return faults
+    whole = {fault.name for fault in faults}
+    return [
+        fault
+        for fault in faults
+        if any(fault.name == name or (name not in whole and fault.name.startswith(name)) for name in names)
+    ]
+
+
 def main() -> int:
     """Run what was asked for; 1 when the law was broken anywhere."""
     parser = argparse.ArgumentParser(prog="bin/chaos", description=__doc__)
     parser.add_argument("--rounds", type=int, help="rounds of each fault (default: each fault's own)")
-    parser.add_argument("--only", action="append", metavar="FAULT", help="by name or its beginning; may be repeated")
+    parser.add_argument(
+        "--only", action="append", metavar="FAULT", help="by name, or all that begin so; may be repeated"
+    )
     parser.add_argument("--seed", type=int, default=1, help="makes a run repeatable (default: 1)")
     parser.add_argument("--list", action="store_true", help="name the faults and end")
     arguments = parser.parse_args()
-    faults = [
-        fault
-        for fault in catalogue()
-        if not arguments.only or any(fault.name.startswith(name) for name in arguments.only)
-    ]
+    faults = chosen(catalogue(), arguments.only)
     if not faults:
         parser.error("there is no such fault; --list names them")
     if arguments.list:
