@@ -48,8 +48,14 @@ CELERY_TASK_DURATION = Histogram(
     ["task"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0),
 )
+REQUESTS_SHED = Counter(
+    "maicivy_requests_shed_total",
+    "Requests answered 503 unread, because there were too many: how many events were in them, nobody knows.",
+)
 
-OBSERVED: Final = (REQUEST_DURATION, REDIS_DURATION, DATABASE_DURATION, CELERY_TASKS, CELERY_TASK_DURATION)
+OBSERVED: Final = (
+    *(REQUEST_DURATION, REQUESTS_SHED, REDIS_DURATION, DATABASE_DURATION, CELERY_TASKS, CELERY_TASK_DURATION),
+)
 """What processes observe."""
 
 RELAYED: Final = (REDIS_DURATION, DATABASE_DURATION, CELERY_TASKS, CELERY_TASK_DURATION)

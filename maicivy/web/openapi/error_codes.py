@@ -82,11 +82,17 @@ REQUEST_CODES: Final[dict[str, Meaning]] = {
     "method_not_allowed": Meaning(405, "The URL exists but not for this method; `Allow` lists those it has."),
     "request_timeout": Meaning(408, "The request took too long to arrive."),
     "length_required": Meaning(411, "The request says neither how long its body is nor that it comes in chunks."),
+    "uri_too_long": Meaning(414, "The URL has more than 8,190 bytes."),
     "unsupported_media_type": Meaning(415, "The body has a content type that the URL does not take."),
+    "expectation_failed": Meaning(417, "The request expects something else than `100-continue`."),
+    "headers_too_large": Meaning(431, "The request has more than 100 headers, or one of more than 8,190 bytes."),
     "upgrade_required": Meaning(426, "The URL speaks WebSocket only."),
     "internal_error": Meaning(500, "An error of ours; it was logged with the id in `X-Request-ID`."),
     "unavailable": Meaning(503, "Redis or Postgres does not answer; try again after `Retry-After`."),
     "inbox_full": Meaning(503, "The inbox is full; nothing of the request was kept. Try again after `Retry-After`."),
+    "overloaded": Meaning(
+        503, "More requests at once than can be answered in time; this one was not read. Try again after `Retry-After`."
+    ),
     "too_many_viewers": Meaning(503, "All places of live viewers are taken (`MAICIVY_WS_MAX_CLIENTS`)."),
     "not_ready": Meaning(503, "A part that `/readyz` names is down."),
 }

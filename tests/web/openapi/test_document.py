@@ -300,7 +300,7 @@ def test_codes_have_the_status_that_is_sent() -> None:
     for status, code in errors._HTTP_CODES.items():
         assert CODES[code].status == status
     others = CODES.keys() - errors._STATUS.keys() - set(errors._HTTP_CODES.values())
-    assert {CODES[code].status for code in others} == {202, 400, 426, 503}
+    assert {CODES[code].status for code in others} == {202, 400, 414, 417, 426, 431, 503}
 
 
 def test_a_status_that_asks_to_come_back_says_when() -> None:

@@ -1,0 +1,148 @@
+"""The gunicorn worker: sends people away when there are too many, and answers what is no HTTP in the one error shape.
+
+By default gunicorn answers that with a page of HTML, before the application sees anything of it. Nothing of either
+reaches the ledger: how many events are in a request that was not read, nobody knows. `maicivy_requests_shed_total`
+counts those sent away.
+
+gunicorn's master loads this module as well, so nothing of the application is imported before there is a worker.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+import gevent
+from gunicorn.http import errors
+from gunicorn.workers.ggevent import GeventWorker
+
+from maicivy.admission import Crowd
+
+if TYPE_CHECKING:
+    from prometheus_client import Counter
+
+RETRY_S: Final = 2
+UNREAD_MS: Final = 30_000
+"""After so long a client that takes nothing of its answer is cut off."""
+
+LINGER_S: Final = 1.0
+LINGER_BYTES: Final = 1 << 20
+_PEEK_BYTES: Final = 32
+_MOST_BYTES: Final = 65_536
+
+# status, reason and code for what is the client's fault. An unknown transfer coding is 400 and not the 501 of RFC 9112:
+# a 5xx tells proxies that the server is broken, and some then take it out.
+_BAD_REQUEST: Final = (400, "Bad Request", "bad_request")
+_REFUSALS: Final[tuple[tuple[type[Exception], tuple[int, str, str]], ...]] = (
+    (errors.LimitRequestLine, (414, "URI Too Long", "uri_too_long")),
+    (errors.LimitRequestHeaders, (431, "Request Header Fields Too Large", "headers_too_large")),
+    (errors.ExpectationFailed, (417, "Expectation Failed", "expectation_failed")),
+    (errors.ParseException, _BAD_REQUEST),
+    (ssl.SSLError, _BAD_REQUEST),
+)
+_OURS: Final = (errors.ConfigurationProblem, errors.InvalidResponseHeader, errors.InvalidResponseHeaderName)
+_PROBES: Final = frozenset({"/healthz", "/health", "/readyz", "/metrics"})
+"""Always served: a crowd is no reason to restart the process, and somebody should see it."""
+
+
+def answer(status: int, reason: str, code: str, message: str, *headers: str) -> bytes:
+    """A whole answer in the shape of `web/errors.py`, after which the connection ends."""
+    body = json.dumps({"success": False, "error": {"code": code, "message": message}}, separators=(",", ":"))
+    lines = (
+        f"HTTP/1.1 {status} {reason}",
+        "Connection: close",
+        "Content-Type: application/json",
+        f"Content-Length: {len(body)}",
+        "Cache-Control: no-store",
+        "X-Content-Type-Options: nosniff",
+        *headers,
+    )
+    return ("\r\n".join(lines) + "\r\n\r\n" + body).encode("ascii")
+
+
+_OVERLOADED: Final = answer(
+    *(503, "Service Unavailable", "overloaded", "too many requests at once; nothing of this one was kept"),
+    f"Retry-After: {RETRY_S}",
+    "Access-Control-Allow-Origin: *",  # nothing in it is for some origins only
+    "Access-Control-Expose-Headers: Retry-After",
+)
+
+
+class Worker(GeventWorker):  # type: ignore[misc]
+    """gunicorn's gevent worker, as maicivy needs it."""
+
+    def load_wsgi(self) -> None:
+        """Load the application, in the worker."""
+        super().load_wsgi()
+        from maicivy.metrics import REQUESTS_SHED  # in the master it would make a file of counters for the master
+
+        self._shed: Counter = REQUESTS_SHED
+
+    def run(self) -> None:
+        """Serve until told to stop."""
+        self._crowd = Crowd(time.perf_counter)
+        loop = gevent.get_hub().loop
+        begin, end = loop.check(ref=False), loop.prepare(ref=False, priority=-2)  # after everything else of a round
+        begin.start(self._crowd.wake)
+        end.start(self._crowd.sleep)
+        super().run()
+
+    def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:
+        """Serve a connection to its end, or send it away."""
+        if hasattr(socket, "TCP_USER_TIMEOUT") and client.family != socket.AF_UNIX:
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MS)
+        if self._crowd.is_full and not _is_probe(client):
+            self._shed.inc()
+            with suppress(OSError):
+                client.recv(_MOST_BYTES)  # closed with bytes unread, TCP would take the answer back
+                client.sendall(_OVERLOADED)
+            client.close()
+            return
+        super().handle(listener, client, addr)
+
+    def handle_request(self, listener_name: Any, req: Any, sock: socket.socket, addr: Any) -> Any:
+        """Have the application answer a request, unless it is one too many."""
+        if not self._crowd.begin() and req.path not in _PROBES:
+            self._shed.inc()
+            _send(sock, _OVERLOADED)
+            raise StopIteration  # which is how gunicorn says that the connection ends
+        try:
+            return super().handle_request(listener_name, req, sock, addr)
+        except TimeoutError:  # UNREAD_MS have passed; gunicorn would log that as an error of ours
+            raise StopIteration from None
+
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:  # noqa: ARG002
+        """Answer for a request that could not be read, or whose answer failed outside of the application."""
+        for kind, (status, reason, code) in _REFUSALS:
+            if isinstance(exc, kind) and not isinstance(exc, _OURS):
+                # The kind of mistake and no more: the message of the error quotes what the client sent.
+                self.log.warning("unreadable_request", extra={"reason": type(exc).__name__})
+                _send(client, answer(status, reason, code, "the request is not proper HTTP, or too large"))
+                return
+        self.log.error("unexpected_error", exc_info=exc)
+        _send(client, answer(500, "Internal Server Error", "internal_error", "an error of ours; it was logged"))
+
+
+def _is_probe(client: socket.socket) -> bool:
+    """Whether it asks for one of `_PROBES`; waits a moment for it to ask for anything."""
+    try:
+        client.settimeout(LINGER_S)
+        method, _, rest = client.recv(_PEEK_BYTES, socket.MSG_PEEK).partition(b" ")
+    except OSError:
+        return False
+    return method in (b"GET", b"HEAD") and rest.partition(b" ")[0].decode("latin-1") in _PROBES
+
+
+def _send(client: socket.socket, data: bytes) -> None:
+    """Send it and wait a moment for the client to hang up: closed with bytes unread, TCP would take the answer back."""
+    with suppress(OSError):  # gone, or not listening: there is nobody to tell
+        client.settimeout(LINGER_S)
+        client.sendall(data)
+        client.shutdown(socket.SHUT_WR)
+        left = LINGER_BYTES
+        while left > 0 and (unread := client.recv(_MOST_BYTES)):
+            left -= len(unread)
