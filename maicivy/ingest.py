@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from time import monotonic, sleep
 from typing import Final
 
@@ -18,6 +19,7 @@ from maicivy.aggregation import Aggregation
 from maicivy.core.events import Event, decode
 from maicivy.core.identity import continue_visits
 from maicivy.core.ports import Counters, Entry, EventStore, Inbox, LiveFeed, Parcel
+from maicivy.errors import Unavailable
 from maicivy.storage.bell import BELL_S, Bell
 
 GATHER_FROM_EVENTS: Final = 8
@@ -46,16 +48,21 @@ class Ingest(msgspec.Struct, frozen=True):
         """Take one batch from the inbox, waiting up to `wait_s` for it, and see it through; how many events it had.
 
         Raises:
-            Unavailable: the batch stays in the inbox and is read again.
+            Unavailable: the batch stays in the inbox and is read again, by whoever looks next.
         """
         entries = self.inbox.read(consumer, self.batch, wait_s)
         if not entries:
             return 0
-        parcels = self._continued([_parcel(entry) for entry in entries])
-        stored = self.store.store(parcels)
-        if stored.row is not None:
-            self.aggregation.apply(stored.row)
-            faults.point("after_apply")
+        try:
+            parcels = self._continued([_parcel(entry) for entry in entries])
+            stored = self.store.store(parcels)
+            if stored.row is not None:
+                self.aggregation.apply(stored.row)
+                faults.point("after_apply")
+        except Unavailable:
+            with suppress(Unavailable):  # if it is Redis that is away, they are given to another after a while
+                self.inbox.release(consumer, entries)
+            raise
         self.live.publish(stored.new)
         faults.point("before_acknowledge")
         self.inbox.remove(entries)

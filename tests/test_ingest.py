@@ -166,6 +166,82 @@ def test_without_postgres_the_batch_stays_in_the_inbox(parts: Maicivy, monkeypat
     assert len(stored_ids(parts)) == 1
 
 
+def test_a_batch_that_could_not_be_stored_does_not_wait_for_its_reader_to_be_taken_for_dead(
+    parts: Maicivy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbox_module, "CLAIM_AFTER_S", 3600)
+    parts.inbox.append([event(at=now())])
+
+    def away(_: Any) -> Any:
+        raise Unavailable("postgres", "test")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(parts.store, "store", away)
+        with pytest.raises(Unavailable):
+            drain(parts)
+    assert parts.ingest.once("test", 0) == 1
+
+
+def balance(parts: Maicivy, redis_client: redis.Redis) -> tuple[int, int]:
+    """What the ledger says was received, and what became of it, once all has settled."""
+    drain(parts)
+    parts.aggregation.catch_up()
+    parts.inbox.restore_received()
+    counts = {name: int(n) for name, n in redis_client.hgetall(keys.LEDGER).items()}
+    return counts.pop(b"received", 0), sum(counts.values())
+
+
+@pytest.mark.parametrize("another_comes_first", [False, True])
+@pytest.mark.parametrize("rebuilt_first", [False, True])
+@pytest.mark.parametrize("moment", ["store.store", "aggregates.apply", "inbox.remove"])
+def test_the_accounts_balance_when_redis_is_emptied_under_an_event_on_its_way(
+    parts: Maicivy,
+    redis_client: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+    rebuilt_first: bool,
+    another_comes_first: bool,
+) -> None:
+    parts.inbox.append([event(at=now())])
+    assert balance(parts, redis_client) == (1, 1)
+    parts.inbox.append([event(at=now()) for _ in range(10)])
+    owner_name, _, method = moment.partition(".")
+    real = getattr(getattr(parts, owner_name), method)
+
+    def emptied(*args: Any, **kwargs: Any) -> Any:
+        redis_client.flushall()
+        if another_comes_first:
+            parts.inbox.append([event(at=now())])
+        if rebuilt_first:
+            parts.aggregation.catch_up()
+        return real(*args, **kwargs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(getattr(parts, owner_name), method, emptied)
+        parts.ingest.once("test", 0)
+    after = 11 + another_comes_first
+    assert balance(parts, redis_client) == (after, after)
+    assert len(stored_ids(parts)) == after
+    parts.inbox.append([event(at=now())])
+    assert balance(parts, redis_client) == (after + 1, after + 1)
+
+
+def test_the_accounts_balance_after_redis_came_back_with_an_older_copy(
+    parts: Maicivy, redis_client: redis.Redis
+) -> None:
+    parts.inbox.append([event(at=now())])
+    assert balance(parts, redis_client) == (1, 1)
+    parts.inbox.append([event(at=now())])
+    older = {key: redis_client.dump(key) for key in redis_client.scan_iter()}  # with an event that waits
+    parts.inbox.append([event(at=now()) for _ in range(5)])
+    assert balance(parts, redis_client) == (7, 7)
+    redis_client.flushall()
+    for key, value in older.items():
+        redis_client.restore(key, 0, value)
+    assert balance(parts, redis_client) == (7, 7)
+    assert len(stored_ids(parts)) == 7
+
+
 def test_a_late_event_lands_on_its_own_day(parts: Maicivy, redis_client: redis.Redis) -> None:
     late: list[Event] = [event(at=now() - timedelta(days=40))]
     parts.inbox.append(late)

@@ -52,6 +52,7 @@ def sweep() -> None:
     if not parts().inbox.is_empty():
         ingest.run()
     parts().aggregation.catch_up()
+    parts().inbox.restore_received()
 
 
 @_task(queue.UPKEEP)
@@ -59,6 +60,7 @@ def do_upkeep() -> None:
     upkeep.run(parts().store, parts().aggregates, parts().inbox, parts().now)
     if retention.is_due(parts().expiry, parts().now(), parts().settings.timezone):
         retire.run()
+    retention.prepare(parts().expiry, parts().now, parts().settings.retention_days)
 
 
 @_task(queue.RETENTION)

@@ -65,6 +65,9 @@ class Inbox(Protocol):
     def remove(self, entries: Iterable[Entry]) -> None:
         """Take entries out for good; those that are gone already are passed over."""
 
+    def release(self, consumer: str, entries: Iterable[Entry]) -> None:
+        """Give entries back that `consumer` could not finish: whoever reads next gets them, without waiting."""
+
     def status(self) -> InboxStatus:
         """How full the inbox is."""
 

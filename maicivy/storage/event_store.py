@@ -113,6 +113,7 @@ class PostgresEventStore:
                 faults.point("before_commit")
         except Unavailable:
             self.partitions.forget()  # one of them may be why
+            self._labels = LabelBook()  # the server that comes back may hold an older copy
             raise
         faults.point("after_commit")
         return stored

@@ -7,6 +7,7 @@ threading primitives are used, so the same code runs under gevent, in a worker a
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -31,7 +32,10 @@ CLAIM_AFTER_S: Final = 5
 MAX_GROUP: Final = 256
 MAX_GROUP_BYTES: Final = 2 << 20
 _READ_ENTRIES: Final = 64
+_LONG_AGO_MS: Final = 3_600_000
 _FULL: Final = -1
+
+log = logging.getLogger(__name__)
 
 # KEYS: inbox, its size hash, ledger, its start. ARGV: window in s, most bytes, then for each submission: rate key or
 # "", limit, events, payload. Returns for each: 0 appended, -1 inbox full, else seconds to wait.
@@ -83,6 +87,19 @@ redis.call('HINCRBY', KEYS[2], 'bytes', -bytes)
 redis.call('HINCRBY', KEYS[2], 'events', -events)
 """
 
+# KEYS: inbox, ledger. Returns by how much `received` was raised.
+_RESTORE_RECEIVED: Final = """
+if redis.call('XLEN', KEYS[1]) > 0 then return 0 end
+local ledger, missing = redis.call('HGETALL', KEYS[2]), 0
+for i = 1, #ledger, 2 do
+  local n = tonumber(ledger[i + 1])
+  missing = missing + (ledger[i] == 'received' and -n or n)
+end
+if missing <= 0 then return 0 end
+redis.call('HINCRBY', KEYS[2], 'received', missing)
+return missing
+"""
+
 
 class _Group:
     """Submissions that share one call to Redis. Whoever opened it commits it; the others wait until it is settled."""
@@ -117,6 +134,7 @@ class RedisInbox:
         self._max_bytes = max_bytes
         self._append = fast.register_script(_APPEND)
         self._remove = fast.register_script(_REMOVE)
+        self._restore_received = fast.register_script(_RESTORE_RECEIVED)
         self._opening = threading.Lock()
         self._open: _Group | None = None
         self._turn = threading.Lock()
@@ -168,6 +186,28 @@ class RedisInbox:
         if len(arguments) > 1:
             with redis_errors(), timed(REDIS_DURATION, "remove"):
                 self._remove(keys=[keys.INBOX, keys.INBOX_SIZE], args=arguments)
+
+    def release(self, consumer: str, entries: Iterable[Entry]) -> None:
+        """See `core.ports.Inbox.release`."""
+        ids: list[Any] = [entry.id for entry in entries]
+        if ids:
+            with redis_errors():
+                self._fast.xclaim(
+                    keys.INBOX, keys.INBOX_GROUP, consumer, 0, ids, idle=_LONG_AGO_MS, justid=True
+                )  # idle is what `read` claims by; JUSTID: it was no delivery
+
+    def restore_received(self) -> int:
+        """Mend a ledger whose `received` was lost; by how much it was raised.
+
+        `received` grows in the very step that appends, and what becomes of an event is counted later. So when an empty
+        inbox has seen more come out than go in, Redis has been set back (an older copy of its file, or emptied while
+        events were under way), and the difference is what it forgot. Nothing happens while the inbox holds anything.
+        """
+        with redis_errors():
+            events = int(self._restore_received(keys=[keys.INBOX, keys.LEDGER]))
+        if events:
+            log.warning("ledger_received_restored", extra={"events": events})
+        return events
 
     def status(self) -> InboxStatus:
         """See `core.ports.Inbox.status`. One pipeline."""

@@ -66,6 +66,60 @@ def test_an_entry_belongs_to_one_reader_until_it_is_idle(
     assert len(inbox.read("other", 10, 0)) == 1
 
 
+def test_what_is_given_back_is_there_for_the_next_reader_at_once(make_inbox: MakeInbox) -> None:
+    inbox = make_inbox()
+    inbox.append([event()])
+    entries = read_all(inbox)
+    assert inbox.read("a", 10, 0) == inbox.read("other", 10, 0) == []
+    inbox.release("a", entries)
+    assert inbox.read("other", 10, 0) == entries
+    inbox.release("other", entries)
+    inbox.remove(entries)
+    inbox.release("other", entries)
+    inbox.release("other", [])
+    assert inbox.read("a", 10, 0) == []
+
+
+def ledger(client: redis.Redis) -> dict[str, int]:
+    return {name.decode(): int(n) for name, n in client.hgetall(keys.LEDGER).items()}
+
+
+@pytest.mark.parametrize(
+    ("before", "missing"),
+    [
+        ({}, 0),
+        ({"received": 5}, 0),
+        ({"received": 10, "stored": 5, "duplicate": 3, "quarantined": 1, "rejected:empty": 1}, 0),
+        ({"received": 9, "stored": 5, "duplicate": 2, "rejected:empty": 1}, 0),
+        ({"received": 4, "stored": 5, "duplicate": 3, "quarantined": 2, "shed": 7, "rejected:empty": 11}, 24),
+        ({"stored": 5}, 5),
+    ],
+)
+def test_only_a_ledger_that_settled_more_than_it_received_is_mended(
+    make_inbox: MakeInbox, redis_client: redis.Redis, before: dict[str, int], missing: int
+) -> None:
+    if before:
+        redis_client.hset(keys.LEDGER, mapping=before)
+    inbox = make_inbox()
+    assert inbox.restore_received() == missing
+    assert inbox.restore_received() == 0
+    assert ledger(redis_client) == (before | {"received": before.get("received", 0) + missing} if missing else before)
+
+
+def test_the_ledger_is_left_alone_while_an_event_is_under_way(
+    make_inbox: MakeInbox, redis_client: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    inbox = make_inbox()
+    inbox.append([event()])
+    redis_client.hset(keys.LEDGER, "stored", 7)
+    entries = read_all(inbox)
+    assert inbox.restore_received() == 0
+    inbox.remove(entries)
+    assert inbox.restore_received() == 6
+    (record,) = caplog.records
+    assert (record.message, record.events) == ("ledger_received_restored", 6)  # type: ignore[attr-defined]
+
+
 def test_concurrent_appends_share_calls_and_all_arrive(make_inbox: MakeInbox, redis_client: redis.Redis) -> None:
     inbox = make_inbox(64 << 20)
     sent = [event() for _ in range(400)]
