@@ -202,8 +202,9 @@ class LiveFeed(Protocol):
     def publish(self, events: Sequence[Event]) -> None:
         """Announce events, in order, on the channel of their site. Costs one call when nobody listens."""
 
-    def listen(self, site_ids: Sequence[int]) -> Iterator[tuple[int, bytes]]:
-        """(site, message) for ever, reconnecting as needed; messages are the JSON of `core.events.announcement`."""
+    def listen(self, site_ids: Sequence[int]) -> Iterator[list[tuple[int, bytes]]]:
+        """For ever, reconnecting as needed: what has arrived together, one or more of (site, message) in order;
+        messages are the JSON of `core.events.announcement`."""
 
 
 class SaltBox(Protocol):

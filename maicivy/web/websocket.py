@@ -9,6 +9,7 @@ works off.
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import threading
@@ -79,7 +80,7 @@ class WebSocket:
         self.dropped = 0
         self.over = threading.Event()
         self._sock = sock
-        self._direct = _unblocked(sock)
+        self._direct = -1 if isinstance(sock, ssl.SSLSocket) else sock.fileno()  # TLS has a state of its own
         self._gap = gap
         self._lock = threading.Lock()  # guards all that follows, and sending on `_direct`
         self._queue: SimpleQueue[tuple[bytes, int]] = SimpleQueue()
@@ -142,11 +143,16 @@ class WebSocket:
             self._finish()
 
     def _put(self, frames: bytes, events: int = 0) -> None:
-        if not self._queueing and self._direct is not None:
-            with suppress(OSError):  # full: the queue is for that; broken: the threads of the connection notice
-                frames = frames[self._direct.send(frames) :]
-            if not frames:
+        if not self._queueing:
+            # Not the socket's own `send`: that of gevent is Python, and costs as much again as the system call. This
+            # never waits, for a socket with a timeout is one that does not block, and gevent knows no others.
+            try:
+                sent = os.write(self._direct, frames)
+            except OSError:  # full: the queue is for that; broken: the threads of the connection notice
+                sent = 0
+            if sent == len(frames):
                 return
+            frames = frames[sent:]
             self._queueing = True
         self._waiting_bytes += len(frames)
         self._waiting_events += events
@@ -234,7 +240,7 @@ class WebSocket:
                     frame = self._gap(self._missed)
                     self._missed = 0
                     return frame
-                self._queueing = self._direct is None
+                self._queueing = self._direct < 0
         taken = [self._queue.get()]
         with self._lock:
             size = len(taken[0][0])
@@ -261,22 +267,9 @@ class WebSocket:
             self.abort()
             self._writer.join(CLOSE_WAIT_S)
         with self._lock:
-            if self._direct is not None:
-                self._direct.detach()  # the descriptor is the server's to close
-                self._direct = None
+            self._queueing = True
+            self._direct = -1  # the server closes the descriptor, and its number will be another connection's
         self.over.set()
-
-
-def _unblocked(sock: socket.socket) -> socket.socket | None:
-    """The same connection under a second name, on which sending never waits. None for TLS, which has its own state.
-
-    Not a duplicate, which would cost each client a second descriptor.
-    """
-    if isinstance(sock, ssl.SSLSocket):
-        return None
-    direct = socket.socket(sock.family, sock.type, sock.proto, fileno=sock.fileno())
-    direct.settimeout(0)
-    return direct
 
 
 def _frame(opcode: int, payload: bytes) -> bytes:

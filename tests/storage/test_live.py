@@ -39,8 +39,8 @@ class Listener:
         assert self.listening.wait(10)
 
     def _run(self, feed: RedisLiveFeed, site_ids: tuple[int, ...]) -> None:
-        for site_id, message in feed.listen(site_ids, self.until, self.listening):
-            self.heard.append((site_id, json.loads(message)))
+        for together in feed.listen(site_ids, self.until, self.listening):
+            self.heard += [(site_id, json.loads(message)) for site_id, message in together]
 
     def wait_for(self, count: int) -> list[tuple[int, dict[str, Any]]]:
         wait_until(lambda: len(self.heard) >= count, what=f"{count} messages")
