@@ -49,6 +49,7 @@ FROM (SELECT n, CAST(:day AS timestamptz) + n * (interval '1 day' / :events) AS 
 _VISITORS = """/* bench.fill */
 INSERT INTO {visitors} (id, site_id, first_seen)
 SELECT visitor_id, site_id, min(created_at) FROM {events} GROUP BY 1, 2 ORDER BY 1, 2
+ON CONFLICT DO NOTHING
 """
 _LABELS = """/* bench.fill */
 INSERT INTO labels (site_id, kind, name)

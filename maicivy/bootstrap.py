@@ -27,6 +27,7 @@ from maicivy.storage.inbox import RedisInbox
 from maicivy.storage.live import RedisLiveFeed
 from maicivy.storage.redis_clients import blocking_redis, fast_redis
 from maicivy.storage.refusals import Refusals
+from maicivy.storage.rollups import Rollups
 from maicivy.storage.salts import RedisSaltBox
 from maicivy.storage.worker_metrics import WorkerMetrics
 
@@ -86,7 +87,7 @@ def build(settings: Settings) -> Maicivy:
         store=store,
         aggregates=aggregates,
         aggregation=aggregation,
-        expiry=Expiry(engine, store.partitions, aggregates, settings.timezone),
+        expiry=Expiry(engine, store.partitions, Rollups(aggregates, settings.timezone)),
         ingest=Ingest(inbox, store, counters, aggregation, live, settings.ingest_batch),
         counters=counters,
         reports=Reports(counters, PostgresEventQueries(engine), settings.timezone),

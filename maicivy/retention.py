@@ -1,7 +1,9 @@
 """Forgetting: raw rows older than `MAICIVY_RETENTION_DAYS` go, and what they had counted stays.
 
-Find, decide, act. A day's rollups are written and its rows dropped in one transaction, so nothing is ever counted
-twice or not at all; rebuilds add rollups and rows. Dropping is done partition by partition, never row by row.
+Find, decide, act. A day's rollups are kept and its rows dropped in one transaction, so nothing is ever counted twice
+or not at all; rebuilds add rollups and rows. What the rollups hold is worked out ahead, hour by hour during the day
+before (`prepare`), so that the run itself only sees that nothing has come since. Dropping is done partition by
+partition, never row by row.
 """
 
 from __future__ import annotations
@@ -9,17 +11,26 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from time import monotonic
+from time import monotonic, sleep
 from typing import Final
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from maicivy.core.ports import Clock
-from maicivy.storage.expiry import Dropped, Expiry
+from maicivy.errors import Unavailable
+from maicivy.storage.expiry import Dropped, Expiry, Hindrance
 
 RUN_AT: Final = time(2, 0)
 """Time of the daily run, in the installation's zone."""
+
+AHEAD: Final = timedelta(hours=26)
+"""A day's rollup is made from so long before the day expires: a day, and the hours in which the upkeep may be late."""
+
+_TRIES: Final = 10
+_PAUSE_S: Final = 0.5
+_OUTDATED: Final = 3
+"""So often a rollup may turn out not to stand for its rows any more; then writers have to wait while it is made."""
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +59,23 @@ def expired(days: Sequence[date], kept_from: date) -> list[date]:
     return sorted(day for day in days if day < kept_from)
 
 
+def prepare(expiry: Expiry, clock: Clock, retention_days: int) -> int:
+    """Make the rollups of the days that expire within `AHEAD`, where rows have come since the last time; how many.
+
+    Costs an index scan of each such day when nothing has come. No number anywhere changes by it.
+
+    Raises:
+        Unavailable: the rest waits for the next call, or for the run.
+    """
+    made = 0
+    for day in expired(expiry.days("analytics_events"), first_kept(clock() + AHEAD, retention_days)):
+        if not expiry.is_prepared(day):
+            expiry.prepare(day)
+            made += 1
+            log.info("retention_prepared", extra={"day": str(day)})
+    return made
+
+
 def run(expiry: Expiry, clock: Clock, retention_days: int, *, dry_run: bool = False) -> Report:
     """Drop every expired partition; with `dry_run`, only say which. A repeat finds nothing more to do.
 
@@ -61,7 +89,9 @@ def run(expiry: Expiry, clock: Clock, retention_days: int, *, dry_run: bool = Fa
     # Ids live for two days, so a day's visitors may still occur in the rows of the day after.
     for table, limit in (("analytics_events", kept_from), ("visitors", kept_from - timedelta(days=1))):
         for day in expired(expiry.days(table), limit):
-            item = expiry.look(table, day) if dry_run else expiry.drop(table, day)
+            item = expiry.look(table, day) if dry_run else _drop(expiry, table, day)
+            if item is None:
+                continue
             dropped.append(item)
             log.info("retention_drop", extra={"table": table, "day": str(day), "rows": item.rows, "dry_run": dry_run})
     report = Report(dropped, kept_from, monotonic() - started, dry_run)
@@ -77,6 +107,24 @@ def run(expiry: Expiry, clock: Clock, retention_days: int, *, dry_run: bool = Fa
         },
     )
     return report
+
+
+def _drop(expiry: Expiry, table: str, day: date) -> Dropped | None:
+    """Drop one partition; None when another run did. When late events have come, they are counted first."""
+    outdated = 0
+    for _ in range(_TRIES):
+        outcome = expiry.drop(table, day, insist=outdated >= _OUTDATED)
+        match outcome:
+            case Dropped():
+                return outcome
+            case Hindrance.GONE:
+                return None
+            case Hindrance.UNPREPARED:
+                expiry.prepare(day)
+                outdated += 1
+            case Hindrance.BUSY:
+                sleep(_PAUSE_S)
+    raise Unavailable("postgres", f"{table} of {day}: {outcome}")
 
 
 def is_due(expiry: Expiry, now: datetime, zone: ZoneInfo) -> bool:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -14,7 +17,10 @@ from maicivy import retention, upkeep
 from maicivy.bootstrap import Maicivy, build
 from maicivy.config import Settings
 from maicivy.core.ports import Parcel
-from maicivy.storage import keys
+from maicivy.errors import Unavailable
+from maicivy.storage import expiry, keys
+from maicivy.storage.expiry import Hindrance
+from maicivy.storage.rollups import Rollups
 from tests.events import event
 from tests.test_aggregation import aggregates
 
@@ -89,6 +95,174 @@ def test_events_stored_late_into_a_dropped_day_add_to_its_rollup(parts: Maicivy,
     parts.aggregation.rebuild()
     after = aggregates(redis_client)
     assert after == before
+
+
+def expired_day() -> date:
+    return (NOW - timedelta(days=31)).date()
+
+
+def late(parts: Maicivy, number: int, at: datetime = NOW - timedelta(days=31)) -> None:
+    happened = event(at=at, visitor=100 + number)
+    parts.store.store([Parcel(f"late-{number}", 1, [happened], [])])
+
+
+def recounted(parts: Maicivy, client: redis.Redis) -> dict[bytes, object]:
+    assert parts.aggregation.rebuild()
+    parts.aggregation.catch_up()
+    return aggregates(client)
+
+
+def test_what_expires_within_a_day_is_prepared_and_is_part_of_no_number_yet(
+    parts: Maicivy, redis_client: redis.Redis
+) -> None:
+    fill(parts)
+    before = aggregates(redis_client)
+    assert retention.prepare(parts.expiry, clock, 30) == 4  # 60, 32 and 31 days old, and 30 days old tomorrow
+    assert rows(parts, "rollups_ahead") == 4
+    assert rows(parts, "rollups_daily") == rows(parts, "rollup_visitors") == 0
+    assert recounted(parts, redis_client) == before
+    assert retention.prepare(parts.expiry, clock, 30) == 0
+    assert retention.run(parts.expiry, clock, 30).events == 9
+    assert rows(parts, "rollups_ahead") == 1
+    assert recounted(parts, redis_client) == before
+
+
+def test_a_prepared_day_goes_without_being_counted_again(parts: Maicivy, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(parts)
+    retention.prepare(parts.expiry, clock, 30)
+    monkeypatch.setattr(Rollups, "work_out", None)
+    assert retention.run(parts.expiry, clock, 30).events == 9
+
+
+def test_who_prepared_may_be_killed_and_another_drops(
+    parts: Maicivy, settings: Settings, redis_client: redis.Redis
+) -> None:
+    fill(parts)
+    before = aggregates(redis_client)
+    retention.prepare(parts.expiry, clock, 30)
+    redis_client.flushall()
+    other = build(settings)
+    assert retention.run(other.expiry, clock, 30).events == 9
+    other.close()
+    assert recounted(parts, redis_client) == before
+
+
+def test_an_event_that_comes_after_the_preparation_counts_once(parts: Maicivy, redis_client: redis.Redis) -> None:
+    fill(parts)
+    retention.prepare(parts.expiry, clock, 30)
+    late(parts, 1)
+    parts.aggregation.catch_up()
+    before = aggregates(redis_client)
+    assert not parts.expiry.is_prepared(expired_day())
+    assert parts.expiry.drop("analytics_events", expired_day()) is Hindrance.UNPREPARED
+    assert rows(parts, "analytics_events") == 22
+    assert rows(parts, "rollups_daily") == 0
+    assert retention.run(parts.expiry, clock, 30).events == 10
+    assert recounted(parts, redis_client) == before
+
+
+def test_the_upkeep_prepares_a_day_again_when_an_event_has_come(parts: Maicivy) -> None:
+    fill(parts)
+    retention.prepare(parts.expiry, clock, 30)
+    late(parts, 1)
+    assert retention.prepare(parts.expiry, clock, 30) == 1
+    assert parts.expiry.is_prepared(expired_day())
+
+
+def test_a_rollup_of_another_time_zone_is_not_kept(
+    parts: Maicivy, settings: Settings, redis_client: redis.Redis
+) -> None:
+    fill(parts)
+    retention.prepare(parts.expiry, clock, 30)
+    moved = build(replace(settings, timezone=ZoneInfo("Pacific/Auckland")))
+    assert not moved.expiry.is_prepared(expired_day())
+    before = recounted(moved, redis_client)
+    assert retention.run(moved.expiry, clock, 30).events == 9
+    assert recounted(moved, redis_client) == before
+    moved.close()
+
+
+def test_a_rollup_of_labels_that_went_is_not_kept(parts: Maicivy, redis_client: redis.Redis) -> None:
+    fill(parts)
+    retention.prepare(parts.expiry, clock, 30)
+    parts.store.remove_labels([(1, "path", "/letters"), (1, "theme", "backend")])
+    before = recounted(parts, redis_client)
+    assert retention.run(parts.expiry, clock, 30).events == 9
+    assert recounted(parts, redis_client) == before
+
+
+def test_days_of_a_zone_that_lie_in_two_partitions_keep_the_visitors_of_both(
+    settings: Settings, redis_client: redis.Redis
+) -> None:
+    parts = build(replace(settings, timezone=PARIS))
+    day = NOW.replace(hour=23, minute=30) - timedelta(days=33)  # after midnight in Paris
+    for number in range(6):
+        late(parts, number, day + timedelta(hours=4 * number))
+    before = recounted(parts, redis_client)
+    assert retention.run(parts.expiry, clock, 30).events == 6
+    assert recounted(parts, redis_client) == before
+    parts.close()
+
+
+def test_runs_side_by_side_and_late_events_meanwhile_count_each_event_once(
+    parts: Maicivy, settings: Settings, redis_client: redis.Redis
+) -> None:
+    fill(parts)
+    retention.prepare(parts.expiry, clock, 30)
+    others = [build(settings) for _ in range(2)]
+    stored = 0
+
+    def arrive() -> int:
+        arrived = 0
+        for number in range(40):
+            # A partition that is dropped under a writer is Unavailable: the worker reads the entry again.
+            while True:
+                with suppress(Unavailable):
+                    late(parts, number)
+                    break
+            arrived += 1
+        return arrived
+
+    def retire(other: Maicivy) -> int:
+        return sum(retention.run(other.expiry, clock, 30).events for _ in range(3))
+
+    with ThreadPoolExecutor() as pool:
+        writer = pool.submit(arrive)
+        gone = sum(pool.map(retire, others))
+        stored = 21 + writer.result()
+    gone += retention.run(parts.expiry, clock, 30).events
+    for other in others:
+        other.close()
+    assert gone == 9 + 40
+    with parts.engine.connect() as connection:
+        kept = connection.execute(
+            sa.text("SELECT sum(value) FROM rollups_daily WHERE name = 'total_events'")
+        ).scalar_one()
+    assert kept == gone
+    assert kept + rows(parts, "analytics_events") == stored
+    parts.aggregation.catch_up()
+    before = aggregates(redis_client)
+    assert recounted(parts, redis_client) == before
+
+
+def test_a_table_that_is_in_use_is_left_for_a_later_run_and_nothing_has_changed(
+    parts: Maicivy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "_TRIES", 2)
+    monkeypatch.setattr(retention, "_PAUSE_S", 0.0)
+    monkeypatch.setattr(expiry, "LOCK_TIMEOUT", "10ms")
+    fill(parts)
+    with parts.store.snapshot() as recount:
+        recount.counts()
+        assert parts.expiry.drop("analytics_events", expired_day()) is Hindrance.UNPREPARED
+        retention.prepare(parts.expiry, clock, 30)
+        assert parts.expiry.drop("analytics_events", expired_day()) is Hindrance.BUSY
+        with pytest.raises(Unavailable, match="in use"):
+            retention.run(parts.expiry, clock, 30)
+    assert rows(parts, "rollups_daily") == 0
+    assert rows(parts, "analytics_events") == 21
+    assert parts.expiry.last_run() is None
+    assert retention.run(parts.expiry, clock, 30).events == 9
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,7 @@ def do_upkeep() -> None:
     upkeep.run(parts().store, parts().aggregates, parts().inbox, parts().now)
     if retention.is_due(parts().expiry, parts().now(), parts().settings.timezone):
         retire.run()
+    retention.prepare(parts().expiry, parts().now, parts().settings.retention_days)
 
 
 @_task(queue.RETENTION)

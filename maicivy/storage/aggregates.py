@@ -183,6 +183,18 @@ class RedisAggregates:
             pipe.delete(key)
             return cast(bytes, pipe.execute()[-2])
 
+    def hll_merged(self, first: bytes, second: bytes) -> bytes:
+        """The HyperLogLog of both, to be kept in Postgres."""
+        key, other = (keys.scratch(secrets.token_hex(8)) for _ in range(2))
+        with redis_errors():
+            pipe = self._client.pipeline(transaction=True)
+            pipe.set(key, first)
+            pipe.set(other, second)
+            pipe.pfmerge(key, other)
+            pipe.get(key)
+            pipe.delete(key, other)
+            return cast(bytes, pipe.execute()[-2])
+
     def ledger_since(self) -> str:
         """Id of the first inbox entry that the ledger in Redis counted; `""` when it has counted none."""
         with redis_errors():

@@ -4,30 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Final
-from zoneinfo import ZoneInfo
 
 import msgspec
+import psycopg
 import sqlalchemy as sa
 
+from maicivy.errors import Unavailable
 from maicivy.metrics import DATABASE_DURATION, timed
-from maicivy.storage.aggregates import RedisAggregates
 from maicivy.storage.connections import postgres_errors
 from maicivy.storage.partitions import Partitions
-from maicivy.storage.recount import NEW_VISITORS, STATEMENT_TIMEOUT, Recount
+from maicivy.storage.recount import STATEMENT_TIMEOUT
+from maicivy.storage.rollups import Rollups
 from maicivy.storage.schema import day_partition
 
-LOCK_TIMEOUT: Final = "10s"
-JOB: Final = "retention"
+LOCK_TIMEOUT: Final = "500ms"
+"""While a drop waits for the table, everybody who comes later waits behind it: so it soon gives up and tries again."""
 
-_UPSERT: Final = """/* expiry.drop */
-INSERT INTO rollups_daily (site_id, day, name, value) VALUES (:site_id, :day, :name, :value)
-ON CONFLICT (site_id, day, name) DO UPDATE SET value = rollups_daily.value + excluded.value
-"""
-_UPSERT_HLL: Final = """/* expiry.drop */
-INSERT INTO rollup_visitors (site_id, day, hll) VALUES (:site_id, :day, :hll)
-ON CONFLICT (site_id, day) DO UPDATE SET hll = excluded.hll
-"""
+JOB: Final = "retention"
+_DROP_LOCK: Final = 0x6D61_6904
+_LOCK_NOT_AVAILABLE: Final = "55P03"
 
 
 class Dropped(msgspec.Struct, frozen=True):
@@ -38,14 +35,21 @@ class Dropped(msgspec.Struct, frozen=True):
     rows: int
 
 
+class Hindrance(StrEnum):
+    """Why a partition is still there, or why it was not this call that dropped it."""
+
+    GONE = "somebody else dropped it"
+    UNPREPARED = "its rollup does not stand for its rows"
+    BUSY = "the table was in use"
+
+
 class Expiry:
     """What retention asks of the store."""
 
-    def __init__(self, engine: sa.Engine, partitions: Partitions, aggregates: RedisAggregates, zone: ZoneInfo) -> None:
+    def __init__(self, engine: sa.Engine, partitions: Partitions, rollups: Rollups) -> None:
         self._engine = engine
         self._partitions = partitions
-        self._aggregates = aggregates
-        self._zone = zone
+        self._rollups = rollups
 
     def days(self, table: str) -> Sequence[date]:
         """UTC days that `table` has partitions for."""
@@ -56,24 +60,48 @@ class Expiry:
         with postgres_errors(), self._engine.begin() as connection:
             return Dropped(table, day, _rows(connection, table, day))
 
-    def drop(self, table: str, day: date) -> Dropped:
-        """Add the partition's counts to the rollups and drop it, in one transaction.
-
-        Nobody can write to it meanwhile. Gives up after `LOCK_TIMEOUT` rather than make writers queue.
-        """
-        with postgres_errors(), timed(DATABASE_DURATION, "drop_partition"), self._engine.begin() as connection:
-            connection.execute(sa.text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
+    def is_prepared(self, day: date) -> bool:
+        """Whether a rollup of the partition of `day` lies ready and no row has come since. Counts its rows."""
+        with postgres_errors(), self._engine.begin() as connection:
             connection.execute(sa.text(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'"))
-            name = day_partition(table, day)
-            connection.execute(sa.text(f"LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE"))
-            rows = _rows(connection, table, day)
-            if table == "visitors":
-                self._keep_visitors(connection, day)
-            else:
-                self._keep_events(connection, day)
-            connection.execute(sa.text(f"DROP TABLE {name}"))
+            standing = self._rollups.standing(connection, day)
+            return standing is not None and standing == _rows(connection, "analytics_events", day)
+
+    def prepare(self, day: date) -> None:
+        """Make the rollup of the partition of `day` ahead, if it is still there. Keeps no writer waiting."""
+        snapshot = self._engine.execution_options(isolation_level="REPEATABLE READ")
+        with postgres_errors(), timed(DATABASE_DURATION, "prepare_rollup"):
+            try:
+                with snapshot.begin() as connection:
+                    connection.execute(sa.text(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'"))
+                    _lock(connection, "ACCESS SHARE", day_partition("analytics_events", day))
+                    rollup = self._rollups.work_out(connection, day)
+            except sa.exc.ProgrammingError as error:
+                if isinstance(error.orig, psycopg.errors.UndefinedTable):
+                    return
+                raise
+            # A transaction of its own: two that prepare at once both find room, and either one's rollup is right.
+            with self._engine.begin() as connection:
+                self._rollups.save(connection, day, rollup)
+
+    def drop(self, table: str, day: date, *, insist: bool = False) -> Dropped | Hindrance:
+        """Add the partition's rollup to what is kept for good and drop it, in one transaction, or say what hinders.
+
+        The whole table is locked while the rows of one partition are counted and it is dropped; with `insist`, while
+        the rollup is worked out too, so that no flood of late events can keep a partition for ever. Safe to repeat
+        and to run side by side.
+        """
+        try:
+            with postgres_errors(), timed(DATABASE_DURATION, "drop_partition"), self._engine.connect() as connection:
+                outcome = self._drop(connection, table, day, insist)
+                if isinstance(outcome, Dropped):
+                    connection.commit()
+        except Unavailable as failure:
+            if failure.reason.startswith(_LOCK_NOT_AVAILABLE):
+                return Hindrance.BUSY
+            raise
         self._partitions.forget()
-        return Dropped(table, day, rows)
+        return outcome
 
     def last_run(self) -> datetime | None:
         """When retention last ended well."""
@@ -93,35 +121,45 @@ class Expiry:
                 {"job": JOB, "now": now},
             )
 
-    def _keep_events(self, connection: sa.Connection, day: date) -> None:
-        recount = Recount.of_partition(connection, self._zone, day)
-        rollups = [
-            {"site_id": site_id, "day": iso_day, "name": name, "value": n}
-            for site_id, site in recount.counts().sites.items()
-            for iso_day, content in site.days.items()
-            for name, n in content.counts.items()
-        ]
-        if rollups:
-            connection.execute(sa.text(_UPSERT), rollups)
-        for site_id, local_day, visitors in recount.visitors():
-            key = {"site_id": site_id, "day": local_day}
-            base = connection.execute(
-                sa.text("/* expiry.drop */ SELECT hll FROM rollup_visitors WHERE site_id = :site_id AND day = :day"),
-                key,
-            ).scalar_one_or_none()
-            connection.execute(sa.text(_UPSERT_HLL), {**key, "hll": self._aggregates.hll_of(visitors, base)})
+    def _drop(self, connection: sa.Connection, table: str, day: date, insist: bool) -> Dropped | Hindrance:
+        connection.execute(sa.text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
+        connection.execute(sa.text(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'"))
+        # One drop at a time: two partitions may add to the rollup of one local day.
+        connection.execute(sa.text("/* expiry.drop */ SELECT pg_advisory_xact_lock(:key)"), {"key": _DROP_LOCK})
+        name = day_partition(table, day)
+        if not _is_there(connection, name):
+            return Hindrance.GONE
+        if table == "visitors":
+            _lock(connection, "ACCESS EXCLUSIVE", table, name)
+            rows = self._rollups.keep_new_visitors(connection, day)
+        else:
+            if insist:
+                _lock(connection, "ACCESS EXCLUSIVE", table, name)
+                self._rollups.save(connection, day, self._rollups.work_out(connection, day))
+            expected = self._rollups.keep(connection, day)
+            if expected is None:
+                return Hindrance.UNPREPARED
+            # The table before the partition, as with those who write; dropping a partition locks its table too.
+            _lock(connection, "ACCESS EXCLUSIVE", table, name)
+            rows = _rows(connection, table, day)
+            if rows != expected:
+                return Hindrance.UNPREPARED
+        connection.execute(sa.text(f"DROP TABLE {name}"))
+        return Dropped(table, day, rows)
 
-    def _keep_visitors(self, connection: sa.Connection, day: date) -> None:
-        rows = connection.execute(
-            sa.text(
-                f"/* expiry.drop */ SELECT site_id, count(*) AS value FROM {day_partition('visitors', day)} GROUP BY 1"
-            )
-        ).all()
-        if rows:
-            connection.execute(
-                sa.text(_UPSERT),
-                [{"site_id": row.site_id, "day": day, "name": NEW_VISITORS, "value": row.value} for row in rows],
-            )
+
+def _lock(connection: sa.Connection, mode: str, *tables: str) -> None:
+    names = ", ".join(f"ONLY {table}" for table in tables)
+    connection.execute(sa.text(f"/* expiry.lock */ LOCK TABLE {names} IN {mode} MODE"))
+
+
+def _is_there(connection: sa.Connection, name: str) -> bool:
+    # Not to_regclass: what it knows may be from before the wait for the advisory lock.
+    found = connection.execute(
+        sa.text("/* expiry.is_there */ SELECT EXISTS (SELECT FROM pg_class WHERE relname = :name AND relispartition)"),
+        {"name": name},
+    )
+    return bool(found.scalar_one())
 
 
 def _rows(connection: sa.Connection, table: str, day: date) -> int:

@@ -165,6 +165,17 @@ rollup_visitors = sa.Table(
     comment="Unique visitors of days whose rows were dropped",
 )
 
+rollups_ahead = sa.Table(
+    "rollups_ahead",
+    metadata,
+    sa.Column("day", sa.Date, primary_key=True, comment="UTC day of a partition of analytics_events"),
+    sa.Column("rows", sa.BigInteger, nullable=False, comment="of the partition, that it stands for"),
+    sa.Column("timezone", sa.Text, nullable=False, comment="whose days it counts"),
+    sa.Column("labels_version", sa.Integer, nullable=False, comment="of the ledger, when it was made"),
+    sa.Column("content", BYTEA, nullable=False, comment="MessagePack of storage.rollups.Rollup"),
+    comment="Rollups made before their rows go; part of no number until then",
+)
+
 jobs = sa.Table(
     "jobs",
     metadata,

@@ -1,0 +1,148 @@
+"""Rollups made ahead: what a day's rows count, worked out before they go, so that their going takes a moment.
+
+A prepared rollup is part of no number: rebuilds read `rollups_daily` and `rollup_visitors`, never `rollups_ahead`. It
+stands for exactly so many rows of one partition, counted under one time zone and one set of labels. Rows are only
+ever added, so when retention finds as many, none has come since; else the rollup is worked out again. Whoever is
+killed between the two leaves a prepared rollup behind, which is used or replaced by the next.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+import sqlalchemy as sa
+
+from maicivy.storage.aggregates import RedisAggregates
+from maicivy.storage.recount import NEW_VISITORS, Recount
+from maicivy.storage.schema import day_partition
+
+_SAVE: Final = sa.text("""/* rollups.save */
+INSERT INTO rollups_ahead (day, rows, timezone, labels_version, content)
+VALUES (:day, :rows, :timezone, :labels_version, :content)
+ON CONFLICT (day) DO UPDATE SET rows = excluded.rows, timezone = excluded.timezone,
+    labels_version = excluded.labels_version, content = excluded.content
+""")
+_COUNTS: Final = sa.text("""/* rollups.keep */
+INSERT INTO rollups_daily (site_id, day, name, value) VALUES (:site_id, :day, :name, :value)
+ON CONFLICT (site_id, day, name) DO UPDATE SET value = rollups_daily.value + excluded.value
+""")
+_VISITORS: Final = sa.text("""/* rollups.keep */
+INSERT INTO rollup_visitors (site_id, day, hll) VALUES (:site_id, :day, :hll)
+ON CONFLICT (site_id, day) DO UPDATE SET hll = excluded.hll
+""")
+_STANDING: Final = sa.text("""/* rollups.standing */
+SELECT a.rows FROM rollups_ahead a JOIN ledger USING (labels_version) WHERE a.day = :day AND a.timezone = :timezone
+""")
+_TAKE: Final = sa.text("""/* rollups.keep */
+DELETE FROM rollups_ahead a USING ledger l
+WHERE a.day = :day AND a.timezone = :timezone AND a.labels_version = l.labels_version
+RETURNING a.content
+""")
+_BASE: Final = sa.text("/* rollups.keep */ SELECT hll FROM rollup_visitors WHERE site_id = :site_id AND day = :day")
+_LABELS_VERSION: Final = sa.text("/* rollups.labels_version */ SELECT labels_version FROM ledger")
+
+
+class Rollup(msgspec.Struct, frozen=True):
+    """What the rows of a partition count, by (site, day of `timezone`): counters, and a HyperLogLog of visitors.
+
+    `rows`, `timezone` and `labels_version` say what it stands for.
+    """
+
+    rows: int
+    timezone: str
+    labels_version: int
+    counts: list[tuple[int, date, dict[str, int]]]
+    visitors: list[tuple[int, date, bytes]]
+
+
+_pack = msgspec.msgpack.Encoder().encode
+_decoder = msgspec.msgpack.Decoder(Rollup)
+
+
+class Rollups:
+    """Works rollups out, keeps them for later, adds them to what is kept for good."""
+
+    def __init__(self, aggregates: RedisAggregates, zone: ZoneInfo) -> None:
+        self._aggregates = aggregates
+        self._zone = zone
+
+    def work_out(self, connection: sa.Connection, day: date) -> Rollup:
+        """The rollup of a day's partition, in the caller's transaction, which must be a snapshot. Three scans of it."""
+        recount = Recount.of_partition(connection, self._zone, day)
+        labels_version = _labels_version(connection)
+        tally = recount.counts()
+        hlls: dict[tuple[int, date], bytes] = {}
+        for site_id, local_day, visitors in recount.visitors():
+            at = (site_id, local_day)
+            hlls[at] = self._aggregates.hll_of(visitors, hlls.get(at))
+        return Rollup(
+            tally.stored,
+            str(self._zone),
+            labels_version,
+            [
+                (site_id, date.fromisoformat(iso_day), content.counts)
+                for site_id, site in tally.sites.items()
+                for iso_day, content in site.days.items()
+            ],
+            [(*at, hll) for at, hll in hlls.items()],
+        )
+
+    def save(self, connection: sa.Connection, day: date, rollup: Rollup) -> None:
+        """Remember `rollup` for the partition of `day`, in the place of an earlier one."""
+        connection.execute(
+            _SAVE,
+            {
+                "day": day,
+                "rows": rollup.rows,
+                "timezone": rollup.timezone,
+                "labels_version": rollup.labels_version,
+                "content": _pack(rollup),
+            },
+        )
+
+    def standing(self, connection: sa.Connection, day: date) -> int | None:
+        """Rows that the prepared rollup of `day` stands for; None when there is none that counts as is counted now."""
+        rows: int | None = connection.execute(_STANDING, {"day": day, "timezone": str(self._zone)}).scalar_one_or_none()
+        return rows
+
+    def keep(self, connection: sa.Connection, day: date) -> int | None:
+        """Add the prepared rollup of `day` to what is kept for good; the rows that it stands for, None as above.
+
+        The caller's transaction must go on to drop exactly these rows, or roll back; and no other may keep meanwhile.
+        """
+        content = connection.execute(_TAKE, {"day": day, "timezone": str(self._zone)}).scalar_one_or_none()
+        if content is None:
+            return None
+        rollup = _decoder.decode(content)
+        counts = [
+            {"site_id": site_id, "day": local_day, "name": name, "value": n}
+            for site_id, local_day, names in rollup.counts
+            for name, n in names.items()
+        ]
+        if counts:
+            connection.execute(_COUNTS, counts)
+        for site_id, local_day, hll in rollup.visitors:
+            key = {"site_id": site_id, "day": local_day}
+            base = connection.execute(_BASE, key).scalar_one_or_none()
+            merged = hll if base is None else self._aggregates.hll_merged(base, hll)
+            connection.execute(_VISITORS, {**key, "hll": merged})
+        return rollup.rows
+
+    def keep_new_visitors(self, connection: sa.Connection, day: date) -> int:
+        """Add the visitors of a partition of `visitors` to what is kept for good; how many they are."""
+        query = f"/* rollups.keep */ SELECT site_id, count(*) AS value FROM {day_partition('visitors', day)} GROUP BY 1"
+        rows = connection.execute(sa.text(query)).all()
+        if rows:
+            connection.execute(
+                _COUNTS,
+                [{"site_id": row.site_id, "day": day, "name": NEW_VISITORS, "value": row.value} for row in rows],
+            )
+        return sum(row.value for row in rows)
+
+
+def _labels_version(connection: sa.Connection) -> int:
+    version: int = connection.execute(_LABELS_VERSION).scalar_one()
+    return version
