@@ -24,7 +24,7 @@ from maicivy.core.tallies import EVENT_TYPES, PATHS, THEMES, TOTAL, DayTally, Si
 from maicivy.metrics import DRIFT
 from maicivy.storage.aggregates import PRESENCE_S, Cursor, RedisAggregates
 from maicivy.storage.event_store import PostgresEventStore
-from maicivy.storage.recount import Recount
+from maicivy.storage.recount import Head, Recount
 from maicivy.storage.worker_metrics import WorkerMetrics
 
 ROWS_AT_ONCE: Final = 100
@@ -85,8 +85,9 @@ class Aggregation:
     def rebuild(self) -> bool:
         """Make the aggregates anew beside the old ones and switch; readers see the old or the new, never a mixture.
 
-        False when somebody else is at it, or Redis was emptied meanwhile. What is stored meanwhile is left to a
-        catch-up.
+        What was stored while the rows were read is added aside too, so that no number goes back when they are
+        switched in; what little comes after that is left to a catch-up. False when somebody else is at it, or Redis
+        was emptied meanwhile.
         """
         token = secrets.token_hex(8)
         since = self._aggregates.ledger_since()
@@ -96,8 +97,10 @@ class Aggregation:
             self._aggregates.begin_rebuild(token)
             head = recount.head()
             self._load(token, recount, self._clock().timestamp())
+            settled = recount.settled_before(since)
+            head = self._follow(token, head)
             faults.point("before_switch")
-            done = self._aggregates.switch(token, head, since, recount.settled_before(since))
+            done = self._aggregates.switch(token, head, since, settled)
         log.info("aggregates_rebuilt", extra={"seq": head.seq, "events": head.stored, "done": done})
         return done
 
@@ -194,6 +197,25 @@ class Aggregation:
         for site_id, day, hll in recount.rollup_visitors():
             aggregates.load_hll(token, site_id, day, hll, now)
         aggregates.load(token, recount.seen_since(self._clock() - timedelta(seconds=PRESENCE_S)), now)
+
+    def _follow(self, token: str, head: Head) -> Head:
+        """Add aside what the outbox holds beyond `head`; where that has brought them."""
+        while rows := self._store.outbox_after(head.seq, ROWS_AT_ONCE):
+            if (rows[0].seq, rows[0].previous) != (head.seq + 1, head.token):
+                break  # not what follows on: the catch-up will say so
+            for row in rows:
+                self._aggregates.load(token, row.tally, self._clock().timestamp())
+            moved = [row.tally for row in rows]
+            head = Head(
+                rows[-1].seq,
+                rows[-1].token,
+                head.stored + sum(tally.stored for tally in moved),
+                head.duplicate + sum(tally.duplicate for tally in moved),
+                head.quarantined + sum(tally.quarantined for tally in moved),
+            )
+            if len(rows) < ROWS_AT_ONCE:
+                break
+        return head
 
     def _between(self, seq: int, cursor: Cursor) -> list[OutboxRow] | None:
         low, high = sorted((seq, cursor.seq))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from zoneinfo import ZoneInfo
@@ -19,10 +21,12 @@ from maicivy.aggregation import Aggregation, Standing
 from maicivy.core.events import Event
 from maicivy.core.periods import Period
 from maicivy.core.ports import Parcel
-from maicivy.core.tallies import tally
+from maicivy.core.tallies import Tally, tally
 from maicivy.storage import keys
 from maicivy.storage.aggregates import RedisAggregates
+from maicivy.storage.counters import RedisCounters
 from maicivy.storage.event_store import PostgresEventStore
+from maicivy.storage.recount import Recount
 from tests.events import event
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -244,6 +248,53 @@ def test_readers_see_the_old_or_the_new_while_a_rebuild_goes_on(
     assert aggregation.catch_up() is Standing.LEVEL
     assert redis_client.get(keys.stat(1, Period.DAY, TODAY, "total_events")) == b"4"
     assert not redis_client.keys("maicivy:rebuild*")
+
+
+def test_what_is_stored_while_the_rows_are_read_is_in_the_new_aggregates(
+    store: PostgresEventStore, aggregation: Aggregation, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aggregation.catch_up()
+    save(store, *mixture())
+    read_rows = Recount.counts
+
+    def read_slowly(recount: Recount) -> Tally:
+        counted = read_rows(recount)
+        for number in range(150):
+            save(store, event(at=NOW, visitor=100 + number))
+        return counted
+
+    monkeypatch.setattr(Recount, "counts", read_slowly)
+    assert aggregation.rebuild()
+    assert redis_client.hmget("maicivy:cursor", "seq") == [b"151"]
+    assert redis_client.hget(keys.LEDGER, "stored") == b"156"
+    by_following = aggregates(redis_client)
+    monkeypatch.undo()
+    assert aggregation.rebuild()
+    assert aggregates(redis_client) == by_following
+
+
+def test_no_answer_is_half_old_and_half_new_while_rebuilds_go_on(
+    store: PostgresEventStore, aggregation: Aggregation, redis_client: redis.Redis
+) -> None:
+    days = [TODAY - timedelta(days=n) for n in range(60)]
+    save(store, *[event(at=NOW - timedelta(days=n, hours=1), visitor=n) for n in range(60)])
+    aggregation.catch_up()
+    counters = RedisCounters(redis_client, PARIS)
+    rebuilding, answers = threading.Event(), []
+
+    def falsify_and_rebuild() -> None:
+        for _ in range(15):
+            script = "for _, key in ipairs(redis.call('KEYS', 'analytics:stats:*')) do redis.call('SET', key, 7) end"
+            redis_client.eval(script, 0)
+            aggregation.rebuild()
+        rebuilding.set()
+
+    with ThreadPoolExecutor() as pool:
+        writer = pool.submit(falsify_and_rebuild)
+        while not rebuilding.is_set() and not writer.done():
+            answers.append({count for counts, _ in counters.days(1, days[1:], ["total_events"]) for count in counts})
+    writer.result()
+    assert {frozenset(answer) for answer in answers} == {frozenset({7}), frozenset({1})}
 
 
 def test_the_ledger_balances_after_redis_was_emptied(

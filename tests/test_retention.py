@@ -191,6 +191,15 @@ def test_a_rollup_of_labels_that_went_is_not_kept(parts: Maicivy, redis_client: 
     assert recounted(parts, redis_client) == before
 
 
+def test_a_new_label_keeps_nobody_waiting(parts: Maicivy, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(parts)
+    retention.prepare(parts.expiry, clock, 30)
+    parts.store.store([Parcel("new-0", 1, [event("never_seen", at=NOW)], [])])
+    assert not parts.expiry.is_prepared(expired_day())  # for the upkeep, which has time
+    monkeypatch.setattr(Rollups, "work_out", None)
+    assert retention.run(parts.expiry, clock, 30).events == 9
+
+
 def test_days_of_a_zone_that_lie_in_two_partitions_keep_the_visitors_of_both(
     settings: Settings, redis_client: redis.Redis
 ) -> None:

@@ -1,8 +1,8 @@
 """Reads of the aggregates in Redis: what `core.ports.Counters` promises.
 
 Nothing here changes a number. Counters move only by outbox rows (`aggregates.py`), so whatever these reads return
-is what Postgres said up to the latest row applied. A key that is absent counts as zero: it has expired, or nothing
-has happened yet.
+is what Postgres said up to the latest row applied. An answer is of one moment, also while a rebuild switches other
+aggregates in. A key that is absent counts as zero: it has expired, or nothing has happened yet.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class RedisCounters:
     def realtime(self, site_id: int, day: date, now: float) -> Snapshot:
         """See `core.ports.Counters`."""
         with timed(REDIS_DURATION, "realtime"), redis_errors():
-            pipe = self._client.pipeline(transaction=False)
+            pipe = self._client.pipeline(transaction=True)
             pipe.zcount(keys.presence(site_id), f"({now - ACTIVE_S}", "+inf")
             pipe.pfcount(keys.unique_visitors(site_id, Period.DAY, day))
             pipe.mget(_stats(site_id, Period.DAY, day, (TOTAL, LETTERS)))
@@ -62,7 +62,7 @@ class RedisCounters:
         if not periods:
             return []
         with timed(REDIS_DURATION, "periods"), redis_errors():
-            pipe = self._client.pipeline(transaction=False)
+            pipe = self._client.pipeline(transaction=True)
             for period, day in periods:
                 pipe.pfcount(keys.unique_visitors(site_id, period, day))
             if names:

@@ -8,6 +8,7 @@ killed between the two leaves a prepared rollup behind, which is used or replace
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -15,6 +16,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import sqlalchemy as sa
 
+from maicivy.core.tallies import EVENT_TYPES, OTHER, PATHS, THEMES
 from maicivy.storage.aggregates import RedisAggregates
 from maicivy.storage.recount import NEW_VISITORS, Recount
 from maicivy.storage.schema import day_partition
@@ -37,10 +39,9 @@ _STANDING: Final = sa.text("""/* rollups.standing */
 SELECT a.rows FROM rollups_ahead a JOIN ledger USING (labels_version) WHERE a.day = :day AND a.timezone = :timezone
 """)
 _TAKE: Final = sa.text("""/* rollups.keep */
-DELETE FROM rollups_ahead a USING ledger l
-WHERE a.day = :day AND a.timezone = :timezone AND a.labels_version = l.labels_version
-RETURNING a.content
+DELETE FROM rollups_ahead WHERE day = :day AND timezone = :timezone RETURNING content
 """)
+_LABELS: Final = sa.text("/* rollups.keep */ SELECT site_id, kind, name FROM labels")
 _BASE: Final = sa.text("/* rollups.keep */ SELECT hll FROM rollup_visitors WHERE site_id = :site_id AND day = :day")
 _LABELS_VERSION: Final = sa.text("/* rollups.labels_version */ SELECT labels_version FROM ledger")
 
@@ -57,6 +58,8 @@ class Rollup(msgspec.Struct, frozen=True):
     counts: list[tuple[int, date, dict[str, int]]]
     visitors: list[tuple[int, date, bytes]]
 
+
+_KINDS: Final = {"events": EVENT_TYPES, "path": PATHS, "theme": THEMES}
 
 _pack = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(Rollup)
@@ -104,19 +107,24 @@ class Rollups:
         )
 
     def standing(self, connection: sa.Connection, day: date) -> int | None:
-        """Rows that the prepared rollup of `day` stands for; None when there is none that counts as is counted now."""
+        """Rows that the prepared rollup of `day` stands for; None when there is none, or labels have changed since."""
         rows: int | None = connection.execute(_STANDING, {"day": day, "timezone": str(self._zone)}).scalar_one_or_none()
         return rows
 
     def keep(self, connection: sa.Connection, day: date) -> int | None:
-        """Add the prepared rollup of `day` to what is kept for good; the rows that it stands for, None as above.
+        """Add the prepared rollup of `day` to what is kept for good; the rows that it stands for.
 
-        The caller's transaction must go on to drop exactly these rows, or roll back; and no other may keep meanwhile.
+        None when there is none, or one of another time zone or with names that are no labels any more. (A label that
+        is new since does no harm: what came before it was counted as `other` everywhere.) The caller's transaction
+        must go on to drop exactly these rows, or roll back; and no other may keep meanwhile.
         """
         content = connection.execute(_TAKE, {"day": day, "timezone": str(self._zone)}).scalar_one_or_none()
         if content is None:
             return None
         rollup = _decoder.decode(content)
+        labels = {(row.site_id, row.kind, row.name) for row in connection.execute(_LABELS)}
+        if not labels.issuperset(_labels(rollup)):
+            return None
         counts = [
             {"site_id": site_id, "day": local_day, "name": name, "value": n}
             for site_id, local_day, names in rollup.counts
@@ -141,6 +149,15 @@ class Rollups:
                 [{"site_id": row.site_id, "day": day, "name": NEW_VISITORS, "value": row.value} for row in rows],
             )
         return sum(row.value for row in rows)
+
+
+def _labels(rollup: Rollup) -> Iterator[tuple[int, str, str]]:
+    """(site, kind, name) of the labels that a rollup counts under."""
+    for site_id, _, names in rollup.counts:
+        for name in names:
+            family, _, label = name.partition(":")
+            if family in _KINDS and (label != OTHER or family == THEMES):
+                yield site_id, _KINDS[family], label
 
 
 def _labels_version(connection: sa.Connection) -> int:
