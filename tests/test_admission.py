@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from maicivy.admission import CROWD, NEWCOMER_S, REGULAR_S, Crowd
+from maicivy.admission import CROWD, PATIENCE_S, REFUSALS_PER_S, STANDING_S, WINDOW_S, Crowd
+
+LONG = STANDING_S * 1.1
 
 
 class Clock:
@@ -19,57 +21,58 @@ def clock() -> Clock:
     return Clock()
 
 
-def lived(clock: Clock, requests: int, seconds: float) -> Crowd:
-    """A crowd after one round with so many requests that took so long."""
+def after(clock: Clock, *waits: float, then_s: float = WINDOW_S) -> Crowd:
+    """A crowd after one window in which requests had waited so long."""
     crowd = Crowd(clock)
-    crowd.wake()
-    for _ in range(requests):
-        crowd.begin()
-    clock.now += seconds
-    crowd.sleep()
+    for waited in waits:
+        assert crowd.begin(waited), "nobody is sent away before a window has passed"
+    clock.now += then_s
     return crowd
 
 
 @pytest.mark.parametrize(
-    ("requests", "seconds", "is_full"),
+    ("waits", "is_full"),
     [
-        (0, 0.0, False),
-        (CROWD, NEWCOMER_S / 2, False),
-        (CROWD, NEWCOMER_S * 1.1, True),
-        (CROWD - 1, NEWCOMER_S * 1.1, False),
-        (1, 60.0, False),
-        (1000, 60.0, True),
+        ([], False),
+        ([0.0] * 1000, False),
+        ([STANDING_S] * CROWD, False),
+        ([LONG] * CROWD, True),
+        ([60.0] * 1000, True),
+        ([60.0] * (CROWD - 1), False),
+        ([60.0] * 1000 + [0.0], False),
     ],
 )
-def test_newcomers_are_sent_away_after_a_long_round_of_many_requests(
-    clock: Clock, requests: int, seconds: float, is_full: bool
+def test_newcomers_are_sent_away_when_all_of_many_requests_had_to_wait(
+    clock: Clock, waits: list[float], is_full: bool
 ) -> None:
-    assert lived(clock, requests, seconds).is_full is is_full
+    assert after(clock, *waits).is_full is is_full
 
 
-def test_after_a_short_round_newcomers_are_welcome_again(clock: Clock) -> None:
-    crowd = lived(clock, CROWD, 1.0)
-    clock.now += 5.0  # asleep, with nothing to do
-    crowd.wake()
-    crowd.begin()
-    crowd.sleep()
+def test_the_next_window_decides_anew(clock: Clock) -> None:
+    crowd = after(clock, *[LONG] * CROWD)
+    assert crowd.is_full
+    crowd.begin(0.0)
+    clock.now += WINDOW_S
     assert not crowd.is_full
 
 
-def test_the_end_of_the_queue_is_sent_away_when_a_round_is_long_and_full(clock: Clock) -> None:
-    crowd = Crowd(clock)
-    crowd.wake()
-    assert all(crowd.begin() for _ in range(CROWD))
-    clock.now += REGULAR_S * 1.1
-    assert not crowd.begin()
-    crowd.sleep()
-    crowd.wake()
-    assert crowd.begin()
+def test_what_was_long_ago_counts_no_more(clock: Clock) -> None:
+    assert not after(clock, *[LONG] * CROWD, then_s=WINDOW_S * 2).is_full
 
 
-def test_a_few_requests_are_served_however_long_one_of_them_takes(clock: Clock) -> None:
+def test_in_a_crowd_those_who_waited_too_long_are_sent_away_too(clock: Clock) -> None:
+    crowd = after(clock, *[LONG] * CROWD)
+    assert crowd.begin(PATIENCE_S * 0.9)
+    assert not crowd.begin(PATIENCE_S)
+
+
+def test_without_a_crowd_everybody_is_served_however_long_they_waited(clock: Clock) -> None:
+    crowd = after(clock, 0.0)
+    assert all(crowd.begin(60.0) for _ in range(1000))
+
+
+def test_refusals_take_turns_and_no_time_is_saved_up_for_them(clock: Clock) -> None:
     crowd = Crowd(clock)
-    crowd.wake()
-    crowd.begin()
+    assert [crowd.refusal_s() for _ in range(3)] == pytest.approx([0, 1 / REFUSALS_PER_S, 2 / REFUSALS_PER_S])
     clock.now += 60.0
-    assert all(crowd.begin() for _ in range(CROWD - 2))
+    assert crowd.refusal_s() == 0

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 DEADLINE_S = 30.0
-_ANSWER = re.compile(rb"(?=HTTP/1\.[01] \d\d\d )")
+_ANSWER = re.compile(rb"(?=HTTP/1\.\d \d\d\d )")  # gunicorn answers in the version that it was asked in
 
 
 @dataclass(frozen=True)

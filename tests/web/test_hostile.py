@@ -194,3 +194,17 @@ def test_after_a_body_that_cannot_be_read_the_connection_ends(server: Server) ->
     (status, body), *others = answers(server.port, smuggled)
     assert (status, body["error"]["code"]) == (400, "incomplete_body")
     assert [status for status, _ in others if status < 400] == []
+
+
+def test_who_does_not_wait_for_answers_does_not_keep_others_waiting(server: Server) -> None:
+    many = 3000
+    question = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=15) as greedy:
+        greedy.sendall(question * many)
+        received = greedy.recv(1)  # it is being served
+        assert answers(server.port, get(b"/healthz"))[0][0] == 200
+        greedy.setblocking(False)
+        with suppress(BlockingIOError):
+            while data := greedy.recv(1 << 20):
+                received += data
+        assert 0 < received.count(b"HTTP/1.1 200") < many
