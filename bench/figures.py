@@ -5,8 +5,10 @@ from __future__ import annotations
 import operator
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
+
+from bench.servers import Servers
 
 _HOLDS = {">=": operator.ge, "<=": operator.le, "<": operator.lt}
 
@@ -33,7 +35,7 @@ class Figure:
     rounds: Sequence[float]
     target: Target | None = None
     reference: str = ""
-    reference_rounds: Sequence[float] = ()
+    reference_rounds: Sequence[float] = field(default_factory=list)
     note: str = ""
 
     @property
@@ -76,10 +78,23 @@ class Figure:
             "reference_rounds": list(self.reference_rounds),
             "ratio": self.ratio,
             "difference": self.difference,
-            "target": None if self.target is None else str(self.target),
+            "target": None if self.target is None else asdict(self.target),
             "met": self.met,
             "note": self.note,
         }
+
+    @classmethod
+    def from_json(cls, written: Mapping[str, Any]) -> Figure:
+        """The figure that `as_json` was of."""
+        return cls(
+            written["name"],
+            written["unit"],
+            written["rounds"],
+            None if written["target"] is None else Target(**written["target"]),
+            written["reference"] or "",
+            written["reference_rounds"],
+            written["note"],
+        )
 
     def _paired(self, combine: Callable[[float, float], float]) -> float | None:
         if not self.reference_rounds:
@@ -102,12 +117,12 @@ class Effort:
     @property
     def sustained_s(self) -> float:
         """One round of sustained load: 60 s by default."""
-        return 15 * self.seconds
+        return self.seconds * (2 if self.quick else 15)
 
     @property
     def long_s(self) -> float:
         """The load before memory is looked at: 10 minutes by default."""
-        return 150 * self.seconds
+        return self.seconds * (2 if self.quick else 150)
 
 
 Figures = Mapping[str, Sequence[Figure]]
@@ -118,4 +133,4 @@ class Scene:
     """Rows that share their servers. `measure` is told which of them are wanted, and returns the figures of those."""
 
     rows: Mapping[str, str]
-    measure: Callable[[frozenset[str], Effort], Figures] = field(compare=False)
+    measure: Callable[[frozenset[str], Effort, Servers], Figures] = field(compare=False)

@@ -33,6 +33,11 @@ def cpu_s(root: int) -> dict[str, float]:
     return used
 
 
+def named(root: int, name: str) -> list[int]:
+    """Those below `root` that are of a kind, parents before their children."""
+    return [pid for pid in tree(root) if _name(pid) == name]
+
+
 def memory_mib(root: int) -> dict[str, float]:
     """Proportional set size (shared pages divided among their users) by command, and the sum."""
     sizes: dict[str, float] = {}

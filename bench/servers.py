@@ -14,10 +14,10 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
 import psycopg
 import redis
@@ -37,6 +37,7 @@ ROOT = Path(__file__).parents[1]
 GUNICORN = ("-k", "gevent", "-w", "1", "--log-level", "warning", "--no-control-socket")  # as gunicorn.conf.py has it
 SECRET_KEY = "a key that only benchmarks use, of some length"
 DRAINED_WITHIN_S = 120.0
+MOST_VIEWERS = 500
 
 S = TypeVar("S", bound="Served")
 
@@ -115,8 +116,9 @@ class UsualDesign(Served):
     events_path = Maicivy.events_path
     batches_path = Maicivy.batches_path
 
-    def __init__(self, port: int, redis_url: str, database_url: str, *processes: Process) -> None:
-        super().__init__(port, *processes)
+    def __init__(self, port: int, redis_url: str, database_url: str, servers: dict[str, Process]) -> None:
+        super().__init__(port, *servers.values())
+        self.servers = servers
         self.redis = redis.Redis.from_url(redis_url)
         self.postgres = psycopg.connect(database_url, autocommit=True)
 
@@ -135,9 +137,16 @@ class UsualDesign(Served):
                 raise TimeoutError(f"the usual design counted {counted} of {expected} events")
             time.sleep(0.01)
 
+    def restart(self, name: str, ready: Callable[[], bool]) -> None:
+        """Start a server that was killed once more, as whoever supervises it would."""
+        self.servers[name].sweep()
+        self.servers[name] = start_ready(self.servers[name].command, ready, name)
+
     def close(self) -> None:
         self.redis.close()
         self.postgres.close()
+        for process in reversed(self.servers.values()):  # for those that were started again nobody else knows
+            process.stop(30.0)
 
 
 class Servers:
@@ -145,6 +154,7 @@ class Servers:
 
     def __init__(self) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="mvb-", dir="/tmp"))
+        self._maicivy: Maicivy | None = None
         self._stack = contextlib.ExitStack()
         self._stack.callback(shutil.rmtree, self.home, ignore_errors=True)
 
@@ -156,17 +166,23 @@ class Servers:
     ) -> None:
         self._stack.close()
 
-    def maicivy(self, **environ: str) -> Maicivy:
-        """`maicivy up` with one web process and one worker, without a limit of events per client."""
+    def maicivy(self) -> Maicivy:
+        """`maicivy up` with one web process and one worker, without a limit of events per client; always the same."""
+        if self._maicivy is None:
+            self._maicivy = self._up()
+        return self._maicivy
+
+    def _up(self) -> Maicivy:
         data_dir, port = self.home / "maicivy", free_port()
         given = {
             "PORT": str(port),
             "MAICIVY_DATA_DIR": str(data_dir),
             "MAICIVY_EVENT_RATE_LIMIT": "0",
+            "MAICIVY_WS_MAX_CLIENTS": str(MOST_VIEWERS),
             "SECRET_KEY": SECRET_KEY,
             "LOG_LEVEL": "warning",
         }
-        up = self._python(("-m", "maicivy", "up"), given | environ, lambda: answers("127.0.0.1", port, "/readyz"), "up")
+        up = self._python(("-m", "maicivy", "up"), given, lambda: answers("127.0.0.1", port, "/readyz"), "up")
         return self._opened(Maicivy(port, up, data_dir))
 
     def gunicorn(self, application: str, *options: str, **environ: str) -> Served:
@@ -181,10 +197,10 @@ class Servers:
         home.claim()
         self._stack.callback(home.release)
         postgres, valkey = Postgres(home), Valkey(home, {"appendfsync": "everysec"})
-        servers = [
-            self._started(postgres.command(), postgres.is_ready, "postgres"),
-            self._started(valkey.command(), valkey.is_ready, "valkey"),
-        ]
+        running = {
+            "postgres": self._started(postgres.command(), postgres.is_ready, "postgres"),
+            "valkey": self._started(valkey.command(), valkey.is_ready, "valkey"),
+        }
         redis_url = f"unix://{valkey.socket}"
         database_url = f"postgresql://maicivy@/maicivy?host={home.run}"
         given = {"REDIS_URL": redis_url, "DATABASE_URL": database_url} | environ
@@ -200,21 +216,24 @@ class Servers:
             "worker",
         )
         lean = ("--concurrency", "1", "--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "warning")
-        servers.append(self._python((*worker, *lean), given, lambda: True, "celery"))
+        running["celery"] = self._python((*worker, *lean), given, lambda: True, "celery")
         web = self.gunicorn("bench.usual_design.app:application", **given)
-        return self._opened(UsualDesign(web.port, redis_url, database_url, *servers, *web.processes))
+        running["gunicorn"] = web.processes[0]
+        return self._opened(UsualDesign(web.port, redis_url, database_url, running))
 
     def _opened(self, served: S) -> S:
         self._stack.callback(served.close)
         return served
 
-    def _python(self, arguments: tuple[str, ...], environ: Mapping[str, str], ready: Any, name: str) -> Process:
+    def _python(
+        self, arguments: tuple[str, ...], environ: dict[str, str], ready: Callable[[], bool], name: str
+    ) -> Process:
         # Not from the project's directory: gunicorn would find maicivy's configuration there.
         given = os.environ | {"PYTHONPATH": str(ROOT)} | environ
         log = self.home / f"{name.partition(':')[0]}.log"
         return self._started(Command((sys.executable, *arguments), given, self.home, log), ready, name)
 
-    def _started(self, command: Command, ready: Any, name: str) -> Process:
+    def _started(self, command: Command, ready: Callable[[], bool], name: str) -> Process:
         process = start_ready(command, ready, name)
         self._stack.callback(process.stop, 30.0)
         return process
@@ -234,7 +253,7 @@ def listens(port: int) -> bool:
     return False
 
 
-def _sum(parts: Any) -> dict[str, float]:
+def _sum(parts: Iterable[dict[str, float]]) -> dict[str, float]:
     total: dict[str, float] = {}
     for part in parts:
         for name, value in part.items():

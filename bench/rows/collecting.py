@@ -13,29 +13,28 @@ BATCH = 100
 ROWS_PER_S_TO_COPY = 50_000
 
 
-def measure(wanted: frozenset[str], effort: Effort) -> Figures:
+def measure(wanted: frozenset[str], effort: Effort, servers: Servers) -> Figures:
     """Turns of those participants that the wanted rows need, then the figures of the rows."""
-    with Servers() as servers:
-        maicivy = servers.maicivy()
-        takers: dict[str, Callable[[], Turn]] = {}
-        if wanted & {"single-bare", "single-usual", "cpu"}:
-            takers["maicivy"] = _taker(maicivy, effort, SINGLE, 1)
-        if "single-bare" in wanted:
-            takers["bare"] = _taker(servers.gunicorn("bench.bare:application"), effort, SINGLE, 1)
-        if "single-usual" in wanted:
-            takers["usual"] = _taker(servers.usual_design(), effort, SINGLE, 1)
-        if wanted & {"batches", "cpu"}:
-            takers["batches"] = _taker(maicivy, effort, batch_of(BATCH), BATCH)
-        copy = CopyReference(maicivy.database_url) if "batches" in wanted else None
-        turns: dict[str, list[Turn]] = {name: [] for name in takers}
-        copied: list[float] = []
-        for _ in range(effort.rounds):
-            for name, take in takers.items():
-                turns[name].append(take())
-            if copy is not None:
-                copied.append(copy.rows_per_s(int(ROWS_PER_S_TO_COPY * effort.seconds)))
+    maicivy = servers.maicivy()
+    takers: dict[str, Callable[[], Turn]] = {}
+    if wanted & {"single-bare", "single-usual", "cpu"}:
+        takers["maicivy"] = _taker(maicivy, effort, SINGLE, 1)
+    if "single-bare" in wanted:
+        takers["bare"] = _taker(servers.gunicorn("bench.bare:application"), effort, SINGLE, 1)
+    if "single-usual" in wanted:
+        takers["usual"] = _taker(servers.usual_design(), effort, SINGLE, 1)
+    if wanted & {"batches", "cpu"}:
+        takers["batches"] = _taker(maicivy, effort, batch_of(BATCH), BATCH)
+    copy = CopyReference(maicivy.database_url) if "batches" in wanted else None
+    turns: dict[str, list[Turn]] = {name: [] for name in takers}
+    copied: list[float] = []
+    for _ in range(effort.rounds):
+        for name, take in takers.items():
+            turns[name].append(take())
         if copy is not None:
-            copy.close()
+            copied.append(copy.rows_per_s(int(ROWS_PER_S_TO_COPY * effort.seconds)))
+    if copy is not None:
+        copy.close()
     return {name: figures(turns, copied) for name, figures in _ROWS.items() if name in wanted}
 
 

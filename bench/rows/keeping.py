@@ -1,0 +1,44 @@
+"""What is kept: retention, rebuild, and bytes on disk. Each is measured by its module, on servers of its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from bench import disk, rebuild, retention
+from bench.figures import Effort, Figure, Figures, Scene, Target
+from bench.servers import Servers
+
+EVENTS = 1_000_000
+EVENTS_ON_DISK = 100_000
+
+# The first pattern that a name matches says its unit and its target.
+_MEANING: tuple[tuple[str, str, Target | None], ...] = (
+    (r"^retention_s\b|^retention_s_", "s", Target("<", 1.0)),
+    (r"^rebuild_s\b", "s", Target("<", 30.0)),
+    (r"mix|half", "answers", Target("<=", 0)),
+    (r"bytes_per_event_kept$", "bytes", Target("<", 180)),
+    (r"bytes", "bytes", None),
+    (r"_ms\b|_ms_", "ms", None),
+    (r"_s\b|_s_", "s", None),
+)
+
+
+def _scene(row: str, title: str, take: Callable[[int], dict[str, float]], events: int) -> Scene:
+    def measure(_: frozenset[str], effort: Effort, __: Servers) -> Figures:
+        rounds = [take(effort.events(events)) for _ in range(effort.rounds)]
+        return {row: [_figure(name, [figures[name] for figures in rounds]) for name in rounds[0]]}
+
+    return Scene({row: title}, measure)
+
+
+def _figure(name: str, rounds: list[float]) -> Figure:
+    unit, target = next(((unit, target) for pattern, unit, target in _MEANING if re.search(pattern, name)), ("", None))
+    return Figure(name.replace("_", " "), unit, rounds, target)
+
+
+SCENES = (
+    _scene("retention", f"retention of {EVENTS:,} expired events", retention.measure, EVENTS),
+    _scene("rebuild", f"rebuild of Redis from {EVENTS:,} events", rebuild.measure, EVENTS),
+    _scene("disk", "disk per event, indexes included", disk.measure, EVENTS_ON_DISK),
+)

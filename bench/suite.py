@@ -1,0 +1,16 @@
+"""All scenes, in the order in which they run and stand in the table."""
+
+from __future__ import annotations
+
+from bench.figures import Scene
+from bench.rows import collecting, enduring, hosting, keeping, reading, watching
+
+SCENES: tuple[Scene, ...] = (
+    collecting.SCENE,
+    enduring.SCENE,
+    reading.SCENE,
+    watching.SCENE,
+    hosting.SCENE,
+    *keeping.SCENES,
+)
+TITLES: dict[str, str] = {row: title for scene in SCENES for row, title in scene.rows.items()}
