@@ -10,6 +10,7 @@ gunicorn's master loads this module as well, so nothing of the application is im
 from __future__ import annotations
 
 import json
+import os
 import socket
 import ssl
 import sys
@@ -53,7 +54,7 @@ _PROBES: Final = frozenset({"/healthz", "/health", "/readyz", "/metrics"})
 
 
 def answer(status: int, reason: str, code: str, message: str, *headers: str) -> bytes:
-    """A whole answer in the shape of `web/errors.py`, after which the connection ends."""
+    """A whole answer in the shape of `web/errors.py`, after which the connection ends. `%b` in it is for an id."""
     body = json.dumps({"success": False, "error": {"code": code, "message": message}}, separators=(",", ":"))
     lines = (
         f"HTTP/1.1 {status} {reason}",
@@ -62,6 +63,7 @@ def answer(status: int, reason: str, code: str, message: str, *headers: str) -> 
         f"Content-Length: {len(body)}",
         "Cache-Control: no-store",
         "X-Content-Type-Options: nosniff",
+        "X-Request-ID: %b",
         *headers,
     )
     return ("\r\n".join(lines) + "\r\n\r\n" + body).encode("ascii")
@@ -99,7 +101,7 @@ class Worker(PlainPosts):
             self._shed.inc()
             with suppress(OSError):
                 client.recv(_MOST_BYTES)  # closed with bytes unread, TCP would take the answer back
-                client.sendall(_OVERLOADED)
+                client.sendall(_OVERLOADED % _new_id())
             client.close()
             return
         super().handle(listener, client, addr)
@@ -108,7 +110,7 @@ class Worker(PlainPosts):
         """Have the application answer a request, unless it is one too many."""
         if not self._crowd.begin(_waited_s(sock)) and req.path not in _PROBES:
             self._shed.inc()
-            _send(sock, _OVERLOADED)
+            _send(sock, _OVERLOADED % _new_id())
             raise StopIteration  # which is how gunicorn says that the connection ends
         try:
             goes_on = super().handle_request(listener_name, req, sock, addr)
@@ -120,14 +122,22 @@ class Worker(PlainPosts):
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:  # noqa: ARG002
         """Answer for a request that could not be read, or whose answer failed outside of the application."""
+        request_id = _new_id()
+        facts = {"request_id": request_id.decode()}
         for kind, (status, reason, code) in _REFUSALS:
             if isinstance(exc, kind) and not isinstance(exc, _OURS):
                 # The kind of mistake and no more: the message of the error quotes what the client sent.
-                self.log.warning("unreadable_request", extra={"reason": type(exc).__name__})
-                _send(client, answer(status, reason, code, "the request is not proper HTTP, or too large"))
+                self.log.warning("unreadable_request", extra=facts | {"reason": type(exc).__name__})
+                message = "the request is not proper HTTP, or too large"
+                _send(client, answer(status, reason, code, message) % request_id)
                 return
-        self.log.error("unexpected_error", exc_info=exc)
-        _send(client, answer(500, "Internal Server Error", "internal_error", "an error of ours; it was logged"))
+        self.log.error("unexpected_error", exc_info=exc, extra=facts)
+        message = "an error of ours; it was logged with the id in X-Request-ID"
+        _send(client, answer(500, "Internal Server Error", "internal_error", message) % request_id)
+
+
+def _new_id() -> bytes:
+    return os.urandom(8).hex().encode()
 
 
 def _waited_s(client: socket.socket) -> float:

@@ -24,6 +24,7 @@ _ROUTES: Final[dict[str, Callable[[Maicivy, WSGIEnvironment], dict[str, object]]
     "/api/v1/analytics/event/batch": collect.take_batch,
     "/api/v1/analytics/batch": collect.take_batch,
 }
+PATHS: Final = frozenset(_ROUTES)
 
 
 def init_app(app: Flask, parts: Maicivy) -> None:

@@ -1,4 +1,4 @@
-"""gunicorn.conf.py: that a worker whose database driver would block all requests refuses to serve."""
+"""gunicorn.conf.py: what a web process refuses to serve with, and how it lets go of connections."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.live_server import Server
+
 ROOT = Path(__file__).parents[2]
+
+PLAIN = b"POST /api/v1/analytics/event HTTP/1.1\r\nHost: x\r\nContent-Length: 22\r\n\r\n" + b'{"event_type":"click"}'
 
 pytestmark = pytest.mark.e2e
 
@@ -44,3 +48,19 @@ def test_bad_settings_are_one_line(tmp_path: Path) -> None:
     )
     assert ended.returncode == 1
     assert ended.stderr == "maicivy: PORT is 'http'; it must be a whole number from 1 to 65535\n"
+
+
+@pytest.mark.parametrize("first", [b"", PLAIN, PLAIN.replace(b" HTTP/1.1\r\n", b"?x HTTP/1.1\r\n")])
+def test_a_connection_on_which_nothing_more_comes_is_closed(
+    tmp_path: Path, valkey_url: str, postgres_url: str, first: bytes
+) -> None:
+    server = Server(tmp_path, valkey_url, postgres_url, GUNICORN_CMD_ARGS="--keep-alive 1")
+    try:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+            connection.sendall(first)
+            received = b""
+            while more := connection.recv(65_536):
+                received += more
+    finally:
+        server.stop()
+    assert received.startswith(b"HTTP/1.1 202 " if first else b"")
