@@ -117,6 +117,10 @@ class Generator:
             event["session_duration"] = dice.randrange(100_000)
         return event
 
+    def broken(self) -> bytes:
+        """The body of an event that something is wrong with."""
+        return self._broken_event().event or b""
+
     def _good_event(self) -> Shot:
         text = json.dumps(self.event(), ensure_ascii=self._dice.random() < 0.5)
         return _post(text.encode("utf-8", "surrogatepass"))

@@ -93,6 +93,9 @@ REQUEST_CODES: Final[dict[str, Meaning]] = {
     "overloaded": Meaning(
         503, "More requests at once than can be answered in time; this one was not read. Try again after `Retry-After`."
     ),
+    "too_many_own_viewers": Meaning(
+        429, "As many as may are watching from your address (`MAICIVY_WS_MAX_PER_ADDRESS`)."
+    ),
     "too_many_viewers": Meaning(503, "All places of live viewers are taken (`MAICIVY_WS_MAX_CLIENTS`)."),
     "not_ready": Meaning(503, "A part that `/readyz` names is down."),
 }

@@ -41,10 +41,12 @@ WHY: Final = {
     404: "There is nothing at this URL.",
     405: "Not with this method.",
     413: "The body is too large.",
+    414: "The URL is too long.",
     426: "WebSocket only.",
     429: "Too many events from this client.",
+    431: "The headers are too many or too long.",
     500: "An error of ours.",
-    503: "Redis or Postgres does not answer, or there is no room. Nothing is promised: try again.",
+    503: "Redis or Postgres does not answer, there is no room, or too many ask. Nothing is promised: try again.",
 }
 
 
@@ -61,7 +63,7 @@ def headers(*names: str) -> Json:
 def errors(*statuses: int, schema: Json | None = None) -> Json:
     """The error answers with `statuses`, and those that every route has. `schema` is that of a 503 that says more."""
     answers: Json = {}
-    for status in sorted({*statuses, 405, 500}):
+    for status in sorted({*statuses, 405, 414, 431, 500}):
         answers[str(status)] = {
             "description": WHY[status],
             "headers": headers(*(("Retry-After",) if status in (429, 503) else ())),

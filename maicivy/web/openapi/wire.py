@@ -31,7 +31,7 @@ EventType = Annotated[
         " `letter_generated`, `cv_theme_change` and `pdf_download`.",
     ),
 ]
-Url = Annotated[str, Meta(max_length=MAX_URL_CHARS)]
+Url = str  # its limit holds for what is left after cleaning, which no schema can say
 Visitor = Annotated[str, Meta(max_length=MAX_STRING_CHARS)]
 EventData = Annotated[
     dict[Annotated[str, Meta(max_length=MAX_KEY_CHARS)], Any],
@@ -49,7 +49,11 @@ class EventBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     event_type: EventType
     event_data: EventData | None = None
     page_url: Annotated[
-        Url | None, Meta(description="An http(s) URL or a path. Of its query, utm_* and an allow-list are kept.")
+        Url | None,
+        Meta(
+            description="An http(s) URL or a path. Of its query, utm_* and an allow-list are kept; what is left has at"
+            f" most {MAX_URL_CHARS} characters."
+        ),
     ] = None
     referrer: Annotated[Url | None, Meta(description="Where the visitor came from; cleaned like `page_url`.")] = None
     session_duration: Annotated[Annotated[int, Meta(ge=0, le=MAX_SESSION_S)] | None, Meta(description="Seconds.")] = (

@@ -234,8 +234,8 @@ GATE = Gate(NOON, timedelta(days=90))
         {"event_type": "a", "event_data": {str(n): n for n in range(64)}},
         {"event_type": "a", "event_data": {str(n): n for n in range(65)}},
         {"event_type": "a", "page_url": "/" + "a" * 499},
-        {"event_type": "a", "page_url": "/" + "a" * 500},
-        {"event_type": "a", "referrer": "https://a.example/" + "a" * 483},
+        {"event_type": "a", "page_url": "/?gclid=" + "a" * 500},
+        {"event_type": "a", "referrer": "https://a.example/" + "a" * 482},
         {"event_type": "a", "session_duration": 0},
         {"event_type": "a", "session_duration": gate.MAX_SESSION_S},
         {"event_type": "a", "session_duration": gate.MAX_SESSION_S + 1},
@@ -300,7 +300,7 @@ def test_codes_have_the_status_that_is_sent() -> None:
     for status, code in errors._HTTP_CODES.items():
         assert CODES[code].status == status
     others = CODES.keys() - errors._STATUS.keys() - set(errors._HTTP_CODES.values())
-    assert {CODES[code].status for code in others} == {202, 400, 414, 417, 426, 431, 503}
+    assert {CODES[code].status for code in others} == {202, 400, 414, 417, 426, 429, 431, 503}
 
 
 def test_a_status_that_asks_to_come_back_says_when() -> None:
