@@ -75,6 +75,7 @@ class Client(threading.Thread):
             if not self._go.is_set():
                 self.idle.set()
                 self._go.wait()
+                self.idle.clear()  # once more: it may have been set after whoever resumed had cleared it
                 continue
             self._send([event_of(self._random) for _ in range(self._random.choice(self._batches))])
             if self._random.random() < REFUSED:
@@ -196,11 +197,20 @@ def event_of(dice: random.Random) -> dict[str, Any]:
 
 def post(port: int, event: dict[str, Any], timeout_s: float = 5) -> bool:
     """Send one event once; true when it was acknowledged."""
+    return _answer(port, "/api/v1/analytics/event", event, timeout_s) == 202
+
+
+def post_batch(port: int, events: list[dict[str, Any]], timeout_s: float = 15) -> int:
+    """Send events once, together; the status of the answer, 0 when there was none."""
+    return _answer(port, "/api/v1/analytics/event/batch", events, timeout_s)
+
+
+def _answer(port: int, path: str, body: object, timeout_s: float) -> int:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
     try:
-        connection.request("POST", "/api/v1/analytics/event", json.dumps(event))
-        return connection.getresponse().status == 202
+        connection.request("POST", path, json.dumps(body))
+        return connection.getresponse().status
     except (OSError, http.client.HTTPException):
-        return False
+        return 0
     finally:
         connection.close()

@@ -6,7 +6,8 @@ import random
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
@@ -14,7 +15,7 @@ from uuid import UUID
 import psycopg
 
 from tests.chaos import oracle
-from tests.chaos.clients import Load, event_of, post
+from tests.chaos.clients import Load, Record, event_of, post
 from tests.chaos.oracle import Verdict
 from tests.chaos.system import System
 from tests.standalone.processes import wait_until
@@ -32,6 +33,21 @@ class Arena:
     load: Load
     dice: random.Random
     probes: set[bytes] = field(default_factory=set)
+
+    def record(self) -> Record:
+        """What all who sent events saw. To be asked while the load pauses."""
+        record = self.load.record()
+        record.sent |= self.probes
+        return record
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Nothing moves within the block: all that was sent is stored and counted."""
+        self.load.pause()
+        with self.system.redis() as client, self.system.database() as database:
+            oracle.settle(client, database)
+        yield
+        self.load.resume()
 
 
 class Fault:
@@ -58,9 +74,7 @@ class Fault:
 
     def check(self, arena: Arena) -> Verdict:
         """The law, after a round, while the load pauses."""
-        record = arena.load.record()
-        record.sent |= arena.probes
-        return oracle.check(arena.system, record)
+        return oracle.check(arena.system, arena.record())
 
     def close(self) -> None:
         """Give back what `start` took beside the system."""
