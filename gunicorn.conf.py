@@ -7,6 +7,7 @@ is first imported, and chosen before the patch one query would block the whole w
 
 import gc
 import os
+import resource
 import shutil
 import signal
 import sys
@@ -60,7 +61,7 @@ host = f"[{settings.host}]" if ":" in settings.host else settings.host
 bind = f"{host}:{settings.port}"
 workers = settings.web_concurrency
 worker_class = "maicivy.serving.Worker"  # gevent's, with maicivy's answers to what is no request
-worker_connections = 1000
+worker_connections = 3000  # some of them to be sent away (maicivy/admission.py); 15 KB each
 worker_tmp_dir = str(SHARED_MEMORY) if os.access(SHARED_MEMORY, os.W_OK) else None  # the heartbeat: never on a disk
 preload_app = False
 control_socket_disable = True  # gunicorn 27 would open one in the home directory
@@ -80,10 +81,13 @@ proc_name = "maicivy"
 
 
 def post_fork(server, worker):
-    """Ties a worker to its master: one that outlives it would keep the port."""
+    """Ties a worker to its master: one that outlives it would keep the port. Lets it have as many files as it may."""
     from maicivy.standalone.process import die_with_parent
 
     die_with_parent(signal.SIGKILL, worker.ppid)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # often 1,024 files are the usual and many more allowed
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def post_worker_init(worker):

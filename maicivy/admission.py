@@ -1,9 +1,12 @@
 """Whom a web process still serves when more people ask than it can answer, and whom it sends away.
 
-The measure is how long requests have waited before anybody looked at them. One may wait for a slow neighbour; but when
-for a while not a single one was looked at soon, there is a queue that does not go away, as in CoDel (RFC 8289). Then
-connections that are new are sent away, by a canned answer and not too many a second, because that costs as well; so the
-others are answered as fast as ever, and none of the time is lost on people who have given up.
+A process has too much to do when its event loop never rests and not one request of a while was answered soon: a queue
+that does not go away, as in CoDel (RFC 8289). A slow disk or database does not look like that, for then the loop rests;
+nor does a pause, after which few requests have waited long.
+
+Then connections that are new are sent away, by a canned answer and not too many a second, because that costs as well;
+and no more requests are worked on at once than can be answered soon. So those who are served are served as fast as
+ever, and none of the time is lost on people who have given up.
 """
 
 from __future__ import annotations
@@ -14,16 +17,19 @@ from typing import Final
 
 WINDOW_S: Final = 0.1
 CROWD: Final = 20
-"""Requests in a window from which on they are many; a process that was paused has few, all of which waited."""
+"""Answers in a window from which on they tell something."""
 
-STANDING_S: Final = 0.03
-"""In a crowd each request of a window has waited that long. Its answer takes two or three times as much."""
+STANDING_S: Final = 0.05
+"""When no answer of a window took less, people stand in line."""
 
-PATIENCE_S: Final = 0.12
-"""In a crowd, a request that has waited that long is sent away though its connection is known."""
+RESTED: Final = 0.1
+"""A loop that rested for more of the window can do more."""
 
-REFUSALS_PER_S: Final = 400
-"""New connections sent away; more wait for their turn. Each costs 80 microseconds: 3 % of a core."""
+SOON_S: Final = 0.09
+"""In a crowd, as many requests are worked on at once as were answered in such a time."""
+
+REFUSALS_PER_S: Final = 800
+"""New connections sent away; others wait for their turn. Each costs 80 microseconds."""
 
 
 class Crowd:
@@ -31,24 +37,41 @@ class Crowd:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._window_ends = clock() + WINDOW_S
-        self._requests = 0
-        self._least_wait_s = inf
-        self._is_crowded = False
+        self._working = 0
+        self._most: float = inf
         self._next_refusal = 0.0
-
-    def begin(self, waited_s: float) -> bool:
-        """A request that has waited so long is looked at: whether it is to be served."""
-        self._look()
-        self._requests += 1
-        self._least_wait_s = min(self._least_wait_s, waited_s)
-        return not self._is_crowded or waited_s < PATIENCE_S
+        self._fell_asleep = self._began = clock()
+        self._answered = 0
+        self._least_s = inf
+        self._rested_s = 0.0
 
     @property
     def is_full(self) -> bool:
         """Whether new connections are to be sent away."""
         self._look()
-        return self._is_crowded
+        return self._most < inf
+
+    def begin(self) -> bool:
+        """Whether one more request is to be worked on; if so, `end` must follow."""
+        self._look()
+        if self._working >= self._most:
+            return False
+        self._working += 1
+        return True
+
+    def end(self, took_s: float) -> None:
+        """A request that was begun has got its answer, so long after it came."""
+        self._working -= 1
+        self._answered += 1
+        self._least_s = min(self._least_s, took_s)
+
+    def sleep(self) -> None:
+        """The loop has nothing to do until something happens."""
+        self._fell_asleep = self._clock()
+
+    def wake(self) -> None:
+        """Something has happened."""
+        self._rested_s += self._clock() - self._fell_asleep
 
     def refusal_s(self) -> float:
         """Seconds until it is this newcomer's turn to be sent away."""
@@ -59,10 +82,17 @@ class Crowd:
 
     def _look(self) -> None:
         now = self._clock()
-        if now < self._window_ends:
+        lasted_s = now - self._began
+        if lasted_s < WINDOW_S:
             return
-        # What was in a window that ended long ago tells nothing of now.
-        is_fresh = now < self._window_ends + WINDOW_S
-        self._is_crowded = is_fresh and self._requests >= CROWD and self._least_wait_s > STANDING_S
-        self._window_ends = now + WINDOW_S
-        self._requests, self._least_wait_s = 0, inf
+        is_crowded = (
+            lasted_s < 2 * WINDOW_S + STANDING_S  # else it tells nothing of now
+            and self._answered >= CROWD
+            and self._least_s > STANDING_S
+            and self._rested_s < RESTED * lasted_s
+        )
+        self._most = max(CROWD, self._answered / lasted_s * SOON_S) if is_crowded else inf
+        self._began = now
+        self._answered = 0
+        self._least_s = inf
+        self._rested_s = 0.0

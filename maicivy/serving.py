@@ -87,10 +87,14 @@ class Worker(PlainPosts):
 
         self._shed: Counter = REQUESTS_SHED
 
-    def init_process(self) -> None:
+    def run(self) -> None:
         """Serve until told to stop."""
         self._crowd = Crowd(time.perf_counter)
-        super().init_process()
+        loop = gevent.get_hub().loop
+        falls_asleep, wakes = loop.prepare(ref=False, priority=-2), loop.check(ref=False, priority=2)
+        falls_asleep.start(self._crowd.sleep)
+        wakes.start(self._crowd.wake)
+        super().run()
 
     def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:
         """Serve a connection to its end, or send it away."""
@@ -108,14 +112,19 @@ class Worker(PlainPosts):
 
     def handle_request(self, listener_name: Any, req: Any, sock: socket.socket, addr: Any) -> Any:
         """Have the application answer a request, unless it is one too many."""
-        if not self._crowd.begin(_waited_s(sock)) and req.path not in _PROBES:
+        counts = not (_stays(req) or req.path in _PROBES)
+        if counts and not self._crowd.begin():
             self._shed.inc()
             _send(sock, _OVERLOADED % _new_id())
             raise StopIteration  # which is how gunicorn says that the connection ends
+        came = time.perf_counter() - _waited_s(sock)
         try:
             goes_on = super().handle_request(listener_name, req, sock, addr)
         except TimeoutError:  # UNREAD_MS have passed; gunicorn would log that as an error of ours
             raise StopIteration from None
+        finally:
+            if counts:
+                self._crowd.end(time.perf_counter() - came)
         if req.unreader.buf.getbuffer().nbytes:  # who asks on without waiting for answers waits for the others' turn
             gevent.sleep(0)
         return goes_on
@@ -134,6 +143,11 @@ class Worker(PlainPosts):
         self.log.error("unexpected_error", exc_info=exc, extra=facts)
         message = "an error of ours; it was logged with the id in X-Request-ID"
         _send(client, answer(500, "Internal Server Error", "internal_error", message) % request_id)
+
+
+def _stays(req: Any) -> bool:
+    """Whether it is no request to be answered but a live viewer, who stays for hours."""
+    return any(name == "UPGRADE" for name, _ in req.headers)
 
 
 def _new_id() -> bytes:
