@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from maicivy.core.senders import asks_not_to_be_tracked, client_address
 
@@ -45,3 +47,20 @@ def test_as_many_proxies_are_believed_as_there_are(forwarded: str | None, truste
 
 def test_a_request_over_a_unix_socket_has_no_address() -> None:
     assert client_address({}, 0) == client_address({"REMOTE_ADDR": None}, 1) == ""
+
+
+proxies = st.lists(st.ip_addresses().map(str), min_size=1, max_size=4)
+spaces = st.sampled_from([",", ", ", " , ", ",,"])
+
+
+@given(st.text(), spaces, proxies)
+def test_whatever_a_client_claims_the_last_proxies_are_believed(claimed: str, space: str, told: list[str]) -> None:
+    environ = {"REMOTE_ADDR": "192.0.2.1", "HTTP_X_FORWARDED_FOR": claimed + space + space.join(told)}
+    assert client_address(environ, len(told)) == told[0]
+
+
+@given(st.text(), st.integers(0, 20))
+def test_no_header_is_too_strange(claimed: str, trusted: int) -> None:
+    address = client_address({"REMOTE_ADDR": "192.0.2.1", "HTTP_X_FORWARDED_FOR": claimed}, trusted)
+    assert address == "192.0.2.1" or address in claimed
+    assert "," not in address
