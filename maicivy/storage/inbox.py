@@ -8,6 +8,7 @@ threading primitives are used, so the same code runs under gevent, in a worker a
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -111,6 +112,7 @@ class _Group:
         self.outcomes: list[int] = []
         self.error: MaicivyError | None = Unavailable("redis", "the append was interrupted")
         self.settled = threading.Event()
+        self.opened_at = time.monotonic()
 
     def add(self, payload: bytes, events: int, sender: Sender | None) -> int:
         """Take a submission in; its place among the outcomes."""
@@ -138,9 +140,14 @@ class RedisInbox:
         self._opening = threading.Lock()
         self._open: _Group | None = None
         self._turn = threading.Lock()
+        self._failed_at = -math.inf
 
     def append(self, events: Sequence[Event], sender: Sender | None = None) -> None:
-        """See `core.ports.Inbox.append`. Waits for at most two calls to Redis: the one under way and its own."""
+        """See `core.ports.Inbox.append`. Waits for at most two calls to Redis: the one under way and its own.
+
+        When the one under way fails, so do those who waited for it: a Redis that hangs keeps nobody longer than one
+        call may take.
+        """
         payload = encode(events)
         with self._opening:
             group = self._open
@@ -250,11 +257,17 @@ class RedisInbox:
                 with self._opening:
                     if self._open is group:
                         self._open = None
-                with redis_errors(), timed(REDIS_DURATION, "append"):
-                    group.outcomes = self._append(
-                        keys=[keys.INBOX, keys.INBOX_SIZE, keys.LEDGER, keys.LEDGER_START],
-                        args=[WINDOW_S, self._max_bytes, *group.arguments],
-                    )
+                if self._failed_at >= group.opened_at:
+                    raise Unavailable("redis", "the append before this one failed")
+                try:
+                    with redis_errors(), timed(REDIS_DURATION, "append"):
+                        group.outcomes = self._append(
+                            keys=[keys.INBOX, keys.INBOX_SIZE, keys.LEDGER, keys.LEDGER_START],
+                            args=[WINDOW_S, self._max_bytes, *group.arguments],
+                        )
+                except Unavailable:
+                    self._failed_at = time.monotonic()
+                    raise
             faults.point("after_append")
             group.error = None
         except Unavailable as error:

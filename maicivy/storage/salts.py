@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 import threading
+import time
 from datetime import UTC, date, datetime, timedelta
 from typing import Final, cast
 
@@ -28,17 +30,33 @@ class RedisSaltBox:
         self._lock = threading.Lock()
         self._copy: Salts | None = None
         self._copied_at = 0.0
+        self._failed_at = -math.inf
 
     def current(self, now: datetime) -> Salts:
         """See `core.ports.SaltBox`. Asks Redis once a minute and when the day changes."""
-        moment = now.timestamp()
-        copy = self._copy
-        if copy is not None and copy.day == _utc_day(now) and abs(moment - self._copied_at) < REFRESH_S:
+        copy = self._fresh(now)
+        if copy is not None:
             return copy
+        asked_at = time.monotonic()
         with self._lock:
-            self._copy = self._fetch(_utc_day(now))
-            self._copied_at = moment
-            return self._copy
+            copy = self._fresh(now)
+            if copy is not None:
+                return copy
+            if self._failed_at >= asked_at:  # of many who wait for a Redis that hangs, one finds out for all
+                raise Unavailable("redis", "it did not tell the salts a moment ago")
+            try:
+                self._copy = copy = self._fetch(_utc_day(now))
+            except Unavailable:
+                self._failed_at = time.monotonic()
+                raise
+            self._copied_at = now.timestamp()
+            return copy
+
+    def _fresh(self, now: datetime) -> Salts | None:
+        copy = self._copy
+        if copy is not None and copy.day == _utc_day(now) and abs(now.timestamp() - self._copied_at) < REFRESH_S:
+            return copy
+        return None
 
     def _fetch(self, day: date) -> Salts:
         with redis_errors():

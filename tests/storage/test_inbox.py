@@ -18,6 +18,7 @@ from maicivy.storage import keys
 from maicivy.storage.inbox import RedisInbox
 from maicivy.storage.redis_clients import blocking_redis, fast_redis
 from tests.events import event
+from tests.storage.silent_server import SilentServer
 
 MakeInbox = Callable[..., RedisInbox]
 
@@ -198,6 +199,26 @@ def test_a_dead_redis_is_unavailable_within_seconds_for_all_callers(tmp_path: Pa
         thread.join(30)
     assert outcomes == [Unavailable] * 20
     assert time.monotonic() - started < 10  # a bound against hanging, not a figure
+
+
+def test_those_who_wait_behind_an_append_that_fails_fail_with_it(tmp_path: Path) -> None:
+    server = SilentServer(tmp_path)
+    inbox = RedisInbox(fast_redis(server.url), blocking_redis(server.url), 1 << 20)
+    outcomes: list[type[Exception]] = []
+
+    def attempt() -> None:
+        with pytest.raises(Unavailable) as refused:
+            inbox.append([event()])
+        outcomes.append(refused.type)
+
+    threads = [threading.Thread(target=attempt) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    server.close()
+    assert outcomes == [Unavailable] * 20
+    assert server.came <= 2  # a thread may come late
 
 
 def test_names_of_dead_consumers_are_forgotten(make_inbox: MakeInbox, redis_client: redis.Redis) -> None:
