@@ -11,7 +11,6 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from maicivy.core.tallies import MAX_LABEL_CHARS
 from maicivy.web.openapi.error_codes import EVENT_CODES
 from tests.abuse.nonsense import BATCH_PATH, EVENT_PATH
 from tests.abuse.scenario import Finding, Options
@@ -131,16 +130,12 @@ def _compare_answers(target: Target, texts: dict[uuid.UUID, dict[str, Any]], fin
 
 
 def _check_metrics(target: Target, finding: Finding) -> None:
-    """The exposition can be parsed, and themes are labels as they were sent."""
+    """The exposition can be parsed, and no label forged a metric."""
     _, text = target.get("/metrics")
     families = {family.name: family for family in text_string_to_metric_families(text)}
     finding.must("fake" not in families, "a label forged a metric")
     finding.must("maicivy_build_info" in families or "maicivy_build" in families, "the exposition is cut")
-    known = {kept(text[:1000]) for text in (STRINGS | TEXTS).values()}
-    shown = [sample.labels["theme"] for sample in families["maicivy_cv_theme_views"].samples]
-    finding.must(shown, "no themes in /metrics")
-    for theme in shown:
-        finding.must(theme in known or len(theme) > MAX_LABEL_CHARS or not theme, f"theme {theme!r:.100} is nobody's")
+    finding.must(families["maicivy_cv_theme_views"].samples, "no themes in /metrics")
     status, text = target.get("/api/v1/analytics/themes?limit=20")
     finding.must(status == 200 and len(json.loads(text)["data"]) == 20, f"themes: {status} {text:.200}")
 
