@@ -61,7 +61,7 @@ def _beside_usual(turns: dict[str, list[Turn]], _: Sequence[float]) -> list[Figu
         Figure(
             "counted", "events/s", _counted(ours), None, name, _counted(usual), "from the first sent to all counted"
         ),
-        Figure("processor time", "us/event", _cpu(ours), None, name, _cpu(usual)),
+        Figure("processor time", "us/event", _cpu(ours), None, name, _cpu(usual), f"of {name}: {_parts(usual)}"),
     ]
 
 

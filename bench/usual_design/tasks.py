@@ -74,8 +74,8 @@ def prepare() -> None:
 def persist(event: dict[str, Any]) -> None:
     """Store the event once, then count it if it was new."""
     with engine().begin() as connection:
-        new = connection.execute(insert(events).values(event).on_conflict_do_nothing()).rowcount
-    if not new:
+        new = connection.execute(insert(events).values(event).on_conflict_do_nothing().returning(events.c.id)).first()
+    if new is None:
         return
     day = event["created_at"][:10]
     with counters().pipeline(transaction=False) as pipe:
