@@ -62,6 +62,7 @@ class Settings:
     trusted_proxies: int
     event_rate_limit: int
     ws_max_clients: int
+    ws_max_per_address: int
     retention_days: int
     timezone: ZoneInfo
     inbox_max_bytes: int
@@ -149,6 +150,7 @@ class _Reader:
             trusted_proxies=self._int("MAICIVY_TRUSTED_PROXIES", 0, 0, 16),
             event_rate_limit=self._int("MAICIVY_EVENT_RATE_LIMIT", 100, 0, 1_000_000),
             ws_max_clients=self._int("MAICIVY_WS_MAX_CLIENTS", 50, 0, 100_000),
+            ws_max_per_address=self._int("MAICIVY_WS_MAX_PER_ADDRESS", 20, 0, 100_000),
             retention_days=self._int("MAICIVY_RETENTION_DAYS", 90, 1, 36_500),
             timezone=self._zone("MAICIVY_TIMEZONE", "UTC"),
             inbox_max_bytes=self._size("MAICIVY_INBOX_MAX_BYTES", 256 << 20, 1 << 20, 1 << 40),

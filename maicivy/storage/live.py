@@ -1,4 +1,4 @@
-"""The live channel: how events are announced and heard over Redis pub/sub, and the places that its viewers share.
+"""The live channel: how events are announced and heard over Redis pub/sub.
 
 Both sides stand here next to each other, because the channel, the messages and their limits are one agreement between
 the worker that publishes and the web processes that listen. Nothing here is durable: whoever is not listening misses
@@ -21,6 +21,7 @@ import redis
 from maicivy.core.events import Event, announcement
 from maicivy.metrics import REDIS_DURATION, timed
 from maicivy.storage import keys
+from maicivy.storage.live_places import LivePlaces
 from maicivy.storage.redis_clients import redis_errors
 
 ANNOUNCED_EVENTS: Final = 500
@@ -36,9 +37,6 @@ anybody could post false statistics into every dashboard."""
 
 TOGETHER: Final = 64
 """So many messages, if they have arrived, are handed on together."""
-
-LEASE_S: Final = 20
-"""A place lives so long after it was taken or renewed; renewed every five seconds, it survives three lost renewals."""
 
 _WAIT_S: Final = 1.0
 _PING_AFTER_S: Final = 5.0
@@ -161,89 +159,6 @@ class _Subscription:
 
     def _next(self, wait_s: float) -> Any:
         return self._connection.read_response(push_request=True, disconnect_on_error=False, timeout=wait_s)
-
-
-class LivePlaces:
-    """How many may watch at the same time, over all processes together.
-
-    A place is a lease, so that those of a process that was killed come free by themselves. Leases end by the clock of
-    Redis, the only one that all machines share.
-    """
-
-    def __init__(self, client: redis.Redis) -> None:
-        self._take = client.register_script(_TAKE)
-        self._renew = client.register_script(_RENEW)
-        self._count = client.register_script(_COUNT)
-        self._client = client
-
-    def take(self, place: str, limit: int) -> bool:
-        """Take a place for `LEASE_S` under a name of the caller's; false when `limit` are taken. Atomic.
-
-        Raises:
-            Unavailable: Redis does not answer.
-        """
-        with timed(REDIS_DURATION, "live_place"), redis_errors():
-            return bool(self._take(keys=[keys.LIVE_CLIENTS], args=[LEASE_S, limit, place]))
-
-    def renew(self, places: Iterable[str]) -> None:
-        """Hold places for another `LEASE_S`, also when Redis has forgotten them meanwhile.
-
-        Raises:
-            Unavailable: Redis does not answer.
-        """
-        names = list(places)
-        if names:
-            with timed(REDIS_DURATION, "live_place"), redis_errors():
-                self._renew(keys=[keys.LIVE_CLIENTS], args=[LEASE_S, *names])
-
-    def leave(self, *places: str) -> None:
-        """Give places back. Safe to repeat.
-
-        Raises:
-            Unavailable: Redis does not answer; the lease ends by itself.
-        """
-        with timed(REDIS_DURATION, "live_place"), redis_errors():
-            self._client.zrem(keys.LIVE_CLIENTS, *places)
-
-    def taken(self) -> int:
-        """Viewers of all processes.
-
-        Raises:
-            Unavailable: Redis does not answer.
-        """
-        with timed(REDIS_DURATION, "live_place"), redis_errors():
-            return int(cast(int, self._count(keys=[keys.LIVE_CLIENTS])))
-
-
-_NOW: Final = """
-local time = redis.call('TIME')
-local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-"""
-
-# KEYS[1] the places. ARGV[1] lease in seconds, ARGV[2] limit, ARGV[3] the place. 1 when it was taken, else 0.
-_TAKE: Final = (
-    _NOW
-    + """
-if redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return 0 end
-redis.call('ZADD', KEYS[1], now + tonumber(ARGV[1]), ARGV[3])
-redis.call('EXPIRE', KEYS[1], ARGV[1])
-return 1
-"""
-)
-
-# KEYS[1] the places. ARGV[1] lease in seconds, ARGV[2...] places.
-_RENEW: Final = (
-    _NOW
-    + """
-for i = 2, #ARGV do redis.call('ZADD', KEYS[1], now + tonumber(ARGV[1]), ARGV[i]) end
-redis.call('EXPIRE', KEYS[1], ARGV[1])
-return 1
-"""
-)
-
-# KEYS[1] the places. How many are taken.
-_COUNT: Final = _NOW + "return redis.call('ZCARD', KEYS[1])"
 
 
 def _newest(events: Sequence[Event]) -> list[bytes]:

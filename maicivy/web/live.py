@@ -11,6 +11,7 @@ import binascii
 import logging
 import os
 import time
+from ipaddress import ip_address
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -22,9 +23,12 @@ from wsproto.utilities import RemoteProtocolError
 
 from maicivy.bootstrap import Maicivy
 from maicivy.core.events import DEFAULT_SITE
+from maicivy.core.identity import client_key
 from maicivy.core.ports import Snapshot
+from maicivy.core.senders import client_address
 from maicivy.errors import Unavailable
 from maicivy.storage.live import gap
+from maicivy.storage.live_places import Taking
 from maicivy.web.errors import error_response
 from maicivy.web.live_hub import Hub
 from maicivy.web.websocket import WebSocket, text_frame
@@ -68,10 +72,7 @@ def init_app(app: Flask, parts: Maicivy) -> None:
     def leave(_error: BaseException | None) -> None:
         place = g.pop("live_place", None)
         if place is not None:
-            try:
-                parts.live.places.leave(place)
-            except Unavailable as error:  # the lease ends by itself
-                log.warning("live_place_kept", extra={"part": error.part, "reason": error.reason})
+            hub.vacate(place)
 
     def analytics(server: Server) -> None:
         _watch(hub, parts, server)
@@ -80,6 +81,7 @@ def init_app(app: Flask, parts: Maicivy) -> None:
 
     @blueprint.errorhandler(UnicodeError)  # a Host that is no host name
     @blueprint.errorhandler(RemoteProtocolError)
+    @blueprint.errorhandler(ConnectionError)  # hung up before it was over
     def broken_handshake(_error: Exception) -> Response:
         return error_response(400, "bad_request", "this is no WebSocket handshake")
 
@@ -126,19 +128,47 @@ def _admit(hub: Hub, parts: Maicivy) -> Response | None:
     if origin is not None and not _is_allowed(origin, request.host, parts.settings.cors_origins):
         log.warning("live_refused", extra={"reason": "origin"})
         return error_response(403, "forbidden", "pages of this origin may not watch; see MAICIVY_CORS_ORIGINS")
-    place = os.urandom(12).hex()
-    if hub.closed or not parts.live.places.take(place, parts.settings.ws_max_clients):
-        log.warning("live_refused", extra={"reason": "capacity"})
-        response = error_response(503, "too_many_viewers", "all places are taken; try again")
+    place = _name_of_place(parts)
+    taking = Taking.FULL
+    if not hub.closed:
+        with hub.door():
+            taking = parts.live.places.take(place, parts.settings.ws_max_clients, parts.settings.ws_max_per_address)
+    if taking != Taking.TAKEN:
+        log.warning("live_refused", extra={"reason": "address" if taking == Taking.ENOUGH_OF_KIN else "capacity"})
+        if taking == Taking.ENOUGH_OF_KIN:
+            response = error_response(429, "too_many_own_viewers", "your address has as many places as one may take")
+        else:
+            response = error_response(503, "too_many_viewers", "all places are taken; try again")
         response.headers["Retry-After"] = str(FULL_RETRY_S)
         return response
     g.live_place = place
-    g.live_first = hub.prepare(DEFAULT_SITE)
+    with hub.door():
+        g.live_first = hub.prepare(DEFAULT_SITE)
     # simple-websocket parses every header again, and fails over cookies of 16 KiB or a subprotocol that is not ASCII.
     # Nor is it to see extensions: compressed frames would differ from client to client, and cost each of them memory.
     for name in [name for name in request.environ if name.startswith("HTTP_") and name not in _OF_THE_HANDSHAKE]:
         del request.environ[name]
     return None
+
+
+def _name_of_place(parts: Maicivy) -> str:
+    """Random, behind what makes kin of an address's places: a keyed hash, which ends with the lease.
+
+    The machine's own addresses have no kin: they are a proxy in front that `MAICIVY_TRUSTED_PROXIES` does not name.
+    """
+    name = os.urandom(12).hex()
+    address = client_address(request.environ, parts.settings.trusted_proxies)
+    if not parts.settings.ws_max_per_address or _is_local(address):
+        return name
+    return f"{client_key(parts.salts.current(parts.now()), address).hex()}:{name}"
+
+
+def _is_local(address: str) -> bool:
+    """Whether it is of this machine, a Unix socket's empty one included."""
+    try:
+        return not address or ip_address(address.removeprefix("::ffff:")).is_loopback
+    except ValueError:
+        return False
 
 
 def _is_key(text: str) -> bool:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -33,6 +35,8 @@ IDLE_BEATS: Final = 6
 
 _POLL_S: Final = 0.2
 _SUBSCRIBE_S: Final = 1.0
+_AT_DOOR: Final = 16
+_AT_DOOR_S: Final = 2.0
 _PAUSE_AFTER_S: Final = 0.001
 _GAP_START: Final = gap(0)[:-2]
 
@@ -61,11 +65,29 @@ class Hub:
         self._heard = dict.fromkeys(site_ids, 0)
         self._alive: Callable[[], bool] = _always
         self._lock = threading.Lock()
+        self._door = threading.BoundedSemaphore(_AT_DOOR)
+        self._vacant: deque[str] = deque()
+        self._vacating = threading.Lock()
         self._run: _Run | None = None
 
     def follow(self, alive: Callable[[], bool]) -> None:
         """Close all connections within a second or two of `alive` turning false: they would hold up the process."""
         self._alive = alive
+
+    @contextmanager
+    def door(self) -> Iterator[None]:
+        """To be held while Redis is asked for a newcomer. It lets a few in at a time: a crowd that comes back at once
+        would take all connections to Redis, and be refused.
+
+        Raises:
+            Unavailable: it has been held by others for too long; Redis is slow.
+        """
+        if not self._door.acquire(timeout=_AT_DOOR_S):
+            raise Unavailable("redis", "slow to admit viewers")
+        try:
+            yield
+        finally:
+            self._door.release()
 
     def prepare(self, site_id: int) -> bytes:
         """The first frame for a viewer, once the subscription stands or a second has passed: what happens from now on
@@ -93,6 +115,20 @@ class Hub:
         """Undo `join`. Safe to repeat."""
         with self._lock:
             self._viewers[site_id].pop(viewer, None)
+
+    def vacate(self, place: str) -> None:
+        """Give a place back; those that are given back at the same time go in one call, or a crowd that leaves would
+        take all connections to Redis. Without Redis their leases end by themselves."""
+        self._vacant.append(place)
+        with self._vacating:
+            places = []
+            while self._vacant:
+                places.append(self._vacant.popleft())
+            if places:
+                try:
+                    self._feed.places.leave(*places)
+                except Unavailable as error:
+                    log.warning("live_places_kept", extra={"part": error.part, "reason": error.reason})
 
     def stats(self, site_id: int) -> bytes:
         """A frame of `initial_stats`, at most `FRESH_S` old and not older than an event that was sent.

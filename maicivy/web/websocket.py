@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -43,6 +44,8 @@ CLOSE_WAIT_S: Final = 1.0
 
 _SEND_BYTES: Final = 1 << 16
 _KERNEL_BYTES: Final = 1 << 17  # what the kernel may buffer per client: a slow one shows, and gets its gap, early
+# Reset when closed: else the kernel keeps what one who never reads has not taken, and the connection, for minutes.
+_AT_ONCE: Final = struct.pack("ii", 1, 0)
 _TEXT, _CLOSE, _PING, _PONG = 0x81, 0x88, 0x89, 0x8A  # final frames of RFC 6455, 5.2; a server does not mask
 _END: Final = (b"", 0)
 
@@ -124,6 +127,7 @@ class WebSocket:
                 self._closing = True
                 self._queue.put(_END)
         with suppress(OSError):
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
             self._sock.shutdown(socket.SHUT_RDWR)
 
     def serve(self, handle: Callable[[str | None], None]) -> None:

@@ -54,6 +54,7 @@ GIVEN_UP_S: Final = SILENT_TIMEOUTS * TIMEOUT_S + 5
 
 _EVENT = "/api/v1/analytics/event"
 _SMALL_BUFFER = 4096
+_OVER = frozenset({"06", "0A"})  # TIME_WAIT, which holds nothing, and LISTEN
 
 
 class Stage(Protocol):
@@ -74,6 +75,7 @@ def run(seed: int) -> list[str]:
         come_as_strangers(target, finding)
         be_rude(target, finding, chance)
         come_and_go(target, finding, chance, 3000)
+        storm(target, finding, VIEWERS)
         hog(target, finding, VIEWERS + 50, PER_ADDRESS)
         _measured_crowd(target, finding)
         vanish(target, finding, 30)
@@ -170,7 +172,7 @@ def be_rude(stage: Stage, finding: Finding, chance: random.Random) -> None:
 def come_and_go(stage: Stage, finding: Finding, chance: random.Random, times: int) -> None:
     """Connect, and hang up at any moment, many at a time; one viewer watches throughout."""
     witness = Crowd([Viewer.come(stage.port)])
-    descriptors = _descriptors(stage)
+    connections = _connections(stage)
     seeds = [chance.random() for _ in range(8)]
     refused: list[bytes] = []
 
@@ -206,12 +208,28 @@ def come_and_go(stage: Stage, finding: Finding, chance: random.Random, times: in
     witness.leave()
     _all_places_free(stage, finding, "a coming and going")
     with suppress(AssertionError):
-        wait_until(lambda: _descriptors(stage) <= descriptors, 15)
-    finding.must(_descriptors(stage) <= descriptors, f"descriptors {descriptors} before, {_descriptors(stage)} after")
+        wait_until(lambda: _connections(stage) <= connections, 15)
+    finding.must(_connections(stage) <= connections, f"connections {connections} before, {_connections(stage)} after")
     finding.figures["coming and going"] = (
-        f"{times:,} connections in {took_s:.1f} s, {len(refused)} found all places taken, descriptors {descriptors} "
-        f"before, {_descriptors(stage)} after"
+        f"{times:,} in {took_s:.1f} s, {len(refused)} found all places taken; connections {connections} before, "
+        f"{_connections(stage)} after"
     )
+
+
+def storm(stage: Stage, finding: Finding, viewers: int) -> None:
+    """All come at the same moment, as after a restart, and leave at the same moment, as when a network goes."""
+    sockets = [socket.create_connection(("127.0.0.1", stage.port), timeout=DEADLINE_S) for _ in range(viewers)]
+    began = time.monotonic()
+    for sock in sockets:
+        sock.sendall(handshake())
+    answers = [sock.recv(12) for sock in sockets]
+    took_s = time.monotonic() - began
+    let_in = answers.count(b"HTTP/1.1 101")
+    finding.must(let_in == viewers, f"of {viewers} at once {let_in} were let in")
+    for sock in sockets:
+        Viewer(sock).leave(rudely=True)
+    _all_places_free(stage, finding, "a storm")
+    finding.figures["at once"] = f"{viewers} let in within {took_s:.1f} s"
 
 
 def hog(stage: Stage, finding: Finding, places: int, per_address: int) -> None:
@@ -443,8 +461,7 @@ def _answer(port: int, sent: bytes) -> int:
     return int(received[9:12] or 0)
 
 
-def _descriptors(stage: Stage) -> int:
-    """Connections that stand at the server's end, whoever holds them."""
-    lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
-    mine = [line.split() for line in lines]
-    return sum(line[1].endswith(f":{stage.port:04X}") and line[3] not in {"06", "0A"} for line in mine)
+def _connections(stage: Stage) -> int:
+    """Connections that the server or the kernel holds at the server's end."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(line[1].endswith(f":{stage.port:04X}") and line[3] not in _OVER for line in lines)

@@ -12,13 +12,10 @@ import redis
 
 from maicivy.core.events import announcement
 from maicivy.errors import Unavailable
-from maicivy.storage import keys
 from maicivy.storage.live import (
     ANNOUNCED_BYTES,
     ANNOUNCED_EVENTS,
     CONTROL_TYPES,
-    LEASE_S,
-    LivePlaces,
     RedisLiveFeed,
     gap,
 )
@@ -65,11 +62,6 @@ def listener(feed: RedisLiveFeed) -> Iterator[Listener]:
     listener = Listener(feed, 1, 2)
     yield listener
     listener.stop()
-
-
-@pytest.fixture
-def places(feed: RedisLiveFeed) -> LivePlaces:
-    return feed.places
 
 
 def published(client: redis.Redis) -> int:
@@ -172,64 +164,3 @@ def test_everything_about_a_server_that_is_away_is_unavailable() -> None:
         ):
             with pytest.raises(Unavailable):
                 attempt()
-
-
-def test_places_are_taken_up_to_the_limit_and_given_back(places: LivePlaces) -> None:
-    assert places.taken() == 0
-    assert [places.take(name, 2) for name in "abc"] == [True, True, False]
-    assert places.taken() == 2
-    places.leave("a")
-    places.leave("a")
-    assert places.take("c", 2)
-    assert places.taken() == 2
-
-
-def test_with_a_limit_of_zero_there_is_no_place(places: LivePlaces) -> None:
-    assert not places.take("a", 0)
-
-
-def test_many_at_once_get_exactly_the_places_that_there_are(places: LivePlaces) -> None:
-    barrier = threading.Barrier(30)
-    taken: list[bool] = []
-
-    def run(number: int) -> None:
-        barrier.wait()
-        taken.append(places.take(f"place-{number}", 7))
-
-    threads = [threading.Thread(target=run, args=(n,)) for n in range(30)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sum(taken) == 7
-    assert places.taken() == 7
-
-
-def test_a_lease_that_has_ended_frees_its_place(places: LivePlaces, redis_client: redis.Redis) -> None:
-    assert places.take("dead", 1)
-    assert not places.take("new", 1)
-    redis_client.zincrby(keys.LIVE_CLIENTS, -LEASE_S - 1, "dead")
-    assert places.taken() == 0
-    assert places.take("new", 1)
-
-
-def test_renewing_prolongs_a_lease_and_brings_back_a_forgotten_one(
-    places: LivePlaces, redis_client: redis.Redis
-) -> None:
-    places.take("a", 5)
-    before = redis_client.zscore(keys.LIVE_CLIENTS, "a")
-    places.renew(["a", "b"])
-    after = redis_client.zscore(keys.LIVE_CLIENTS, "a")
-    assert before is not None
-    assert after is not None
-    assert after > before
-    assert places.taken() == 2
-    redis_client.delete(keys.LIVE_CLIENTS)
-    places.renew(["a", "b"])
-    assert places.taken() == 2
-    places.renew([])
-
-
-def test_the_places_have_a_lifetime(places: LivePlaces, redis_client: redis.Redis) -> None:
-    places.take("a", 5)
-    assert 0 < redis_client.ttl(keys.LIVE_CLIENTS) <= LEASE_S

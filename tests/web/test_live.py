@@ -23,7 +23,8 @@ from maicivy.standalone.datadir import DataDir
 from maicivy.standalone.process import start_ready
 from maicivy.standalone.valkey import Valkey
 from maicivy.storage import keys
-from maicivy.storage.live import ANNOUNCED_EVENTS, LEASE_S, RedisLiveFeed
+from maicivy.storage.live import ANNOUNCED_EVENTS, RedisLiveFeed
+from maicivy.storage.live_places import LEASE_S
 from maicivy.storage.redis_clients import fast_redis
 from tests.events import event
 from tests.live_server import Json, Server, close_code, receive, receive_until
@@ -152,6 +153,39 @@ def test_places_are_counted_over_all_processes(start_server: StartServer, feed: 
     viewers[0].close()
     wait_until(lambda: feed.places.taken() == 2)
     other.watch()
+
+
+def test_one_address_takes_no_more_places_than_its_own_limit(start_server: StartServer, feed: RedisLiveFeed) -> None:
+    limits = {"MAICIVY_WS_MAX_CLIENTS": "6", "MAICIVY_WS_MAX_PER_ADDRESS": "2", "MAICIVY_TRUSTED_PROXIES": "1"}
+    one, other = (start_server(**limits) for _ in range(2))
+
+    def of(address: str) -> list[str]:
+        return [f"X-Forwarded-For: {address}"]
+
+    first = one.watch(header=of("203.0.113.7"))
+    other.watch(header=of("203.0.113.7"))
+    refusal = one.refused(header=of("203.0.113.7"))
+    assert refusal.status_code == 429
+    assert refusal.resp_headers is not None
+    assert int(refusal.resp_headers["retry-after"]) > 0
+    assert json.loads(refusal.resp_body or b"")["error"]["code"] == "too_many_own_viewers"
+    one.watch(header=of("203.0.113.8"))
+    one.watch(header=of("2001:db8::1"))
+    one.watch(header=of("2001:db8::2"))
+    assert one.refused(header=of("2001:db8::3")).status_code == 429
+    first.close()
+    wait_until(lambda: feed.places.taken() == 4)
+    one.watch(header=of("203.0.113.7"))
+    one.watch()  # of the machine itself
+    assert one.refused().status_code == 503
+
+
+def test_no_address_is_kept_with_a_place(start_server: StartServer, redis_client: redis.Redis) -> None:
+    server = start_server(MAICIVY_TRUSTED_PROXIES="1")
+    server.watch(header=["X-Forwarded-For: 203.0.113.7"])
+    [place] = redis_client.zrange(keys.LIVE_CLIENTS, 0, -1)
+    assert b"203.0.113.7" not in place
+    assert b"203.0.113.7" not in server.log.encode()
 
 
 def test_a_killed_process_holds_its_places_no_longer_than_a_lease(
