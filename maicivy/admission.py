@@ -16,8 +16,9 @@ from math import inf
 from typing import Final
 
 WINDOW_S: Final = 0.1
+MOST_WINDOW_S: Final = 1.0
 CROWD: Final = 20
-"""Answers in a window from which on they tell something."""
+"""Answers in a window from which on they tell something; until there are, it may last longer."""
 
 STANDING_S: Final = 0.05
 """When no answer of a window took less, people stand in line."""
@@ -61,6 +62,7 @@ class Crowd:
 
     def end(self, took_s: float) -> None:
         """A request that was begun has got its answer, so long after it came."""
+        self._look()
         self._working -= 1
         self._answered += 1
         self._least_s = min(self._least_s, took_s)
@@ -83,14 +85,10 @@ class Crowd:
     def _look(self) -> None:
         now = self._clock()
         lasted_s = now - self._began
-        if lasted_s < WINDOW_S:
+        # Requests are read in turns and answered in turns: a window without answers tells nothing.
+        if lasted_s < WINDOW_S or (self._answered < CROWD and lasted_s < MOST_WINDOW_S):
             return
-        is_crowded = (
-            lasted_s < 2 * WINDOW_S + STANDING_S  # else it tells nothing of now
-            and self._answered >= CROWD
-            and self._least_s > STANDING_S
-            and self._rested_s < RESTED * lasted_s
-        )
+        is_crowded = self._answered >= CROWD and self._least_s > STANDING_S and self._rested_s < RESTED * lasted_s
         self._most = max(CROWD, self._answered / lasted_s * SOON_S) if is_crowded else inf
         self._began = now
         self._answered = 0
