@@ -35,6 +35,8 @@ class Record:
     sent: set[bytes] = field(default_factory=set)
     acknowledged: set[bytes] = field(default_factory=set)
     unexpected: list[str] = field(default_factory=list)
+    cut: int = 0
+    """Answers that began and did not end."""
 
 
 class Client(threading.Thread):
@@ -99,11 +101,13 @@ class Client(threading.Thread):
         path, body = (self._path, events[0]) if len(events) == 1 else (f"{self._path}/batch", events)
         if self._connection is None:
             self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=15)
+        answer = None
         try:
             self._connection.request("POST", path, json.dumps(body), {"User-Agent": agent})
             answer = self._connection.getresponse()
             text = answer.read().decode(errors="replace")
-        except (OSError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException) as error:
+            self.record.cut += answer is not None or not isinstance(error, OSError)
             self._hang_up()
             return PAUSE_S
         refused = events[0]["event_type"] == "no such type!"
@@ -176,6 +180,7 @@ class Load:
             total.sent |= client.record.sent
             total.acknowledged |= client.record.acknowledged
             total.unexpected += client.record.unexpected
+            total.cut += client.record.cut
         return total
 
 
@@ -197,20 +202,18 @@ def event_of(dice: random.Random) -> dict[str, Any]:
 
 def post(port: int, event: dict[str, Any], timeout_s: float = 5) -> bool:
     """Send one event once; true when it was acknowledged."""
-    return _answer(port, "/api/v1/analytics/event", event, timeout_s) == 202
+    return post_answer(port, event, timeout_s)[0] == 202
 
 
-def post_batch(port: int, events: list[dict[str, Any]], timeout_s: float = 15) -> int:
-    """Send events once, together; the status of the answer, 0 when there was none."""
-    return _answer(port, "/api/v1/analytics/event/batch", events, timeout_s)
-
-
-def _answer(port: int, path: str, body: object, timeout_s: float) -> int:
+def post_answer(port: int, body: dict[str, Any] | list[dict[str, Any]], timeout_s: float = 15) -> tuple[int, str]:
+    """Send an event, or several together, once; status and Retry-After of the answer, 0 when there was none."""
+    path = "/api/v1/analytics/event" + ("/batch" if isinstance(body, list) else "")
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
     try:
         connection.request("POST", path, json.dumps(body))
-        return connection.getresponse().status
+        answer = connection.getresponse()
+        return answer.status, answer.headers.get("Retry-After", "")
     except (OSError, http.client.HTTPException):
-        return 0
+        return 0, ""
     finally:
         connection.close()

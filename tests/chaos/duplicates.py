@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from tests.chaos import oracle
-from tests.chaos.clients import event_of, post_batch
+from tests.chaos.clients import event_of, post_answer
 from tests.chaos.fault import Arena, Fault
 
 TIMES = 50
@@ -24,7 +24,7 @@ class Duplicates(Fault):
     def strike(self, arena: Arena) -> str:
         events = [event_of(arena.dice) for _ in range(arena.dice.randint(1, MOST))]
         ids = [UUID(event["id"]) for event in events]
-        arena.probes.update(event_id.bytes for event_id in ids)
+        arena.sent(*events)
         with arena.quiet():  # for the ledger is to say exactly what became of this batch
             with arena.system.redis() as client:
                 before = oracle.ledger_of(client)
@@ -48,7 +48,7 @@ def send_at_once(port: int, events: list[dict[str, Any]]) -> None:
 
     def send(times: int) -> None:
         begin.wait(10)
-        answers.extend(post_batch(port, events) for _ in range(times))
+        answers.extend(post_answer(port, events)[0] for _ in range(times))
 
     shares = [len(range(client, TIMES, CLIENTS)) for client in range(CLIENTS)]
     threads = [threading.Thread(target=send, args=[share], daemon=True) for share in shares]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -39,6 +40,10 @@ class Arena:
         record = self.load.record()
         record.sent |= self.probes
         return record
+
+    def sent(self, *events: dict[str, Any]) -> None:
+        """Take note of events that were not sent by the load, so that they are no strangers when stored."""
+        self.probes.update(UUID(event["id"]).bytes for event in events)
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
@@ -162,7 +167,7 @@ def recover(arena: Arena) -> float:
     started = time.monotonic()
     event = event_of(arena.dice)
     event_id = UUID(event["id"])
-    arena.probes.add(event_id.bytes)
+    arena.sent(event)
     wait_until(lambda: post(arena.system.port, event), RECOVERY_S, "an event acknowledged after the fault")
 
     def stored() -> bool:

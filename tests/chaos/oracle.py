@@ -33,10 +33,17 @@ class Verdict:
     breaches: list[str] = field(default_factory=list)
 
 
-def check(system: System, record: Record, *, accounts: Callable[[Counter[str]], bool] | None = None) -> Verdict:
+def check(
+    system: System,
+    record: Record,
+    *,
+    accounts: Callable[[Counter[str]], bool] | None = None,
+    rows: str = "analytics_events",
+) -> Verdict:
     """Wait until all has settled, then compare everything. Nothing may be sent meanwhile.
 
-    `accounts` says whether the ledger balances, for a fault after which it must do so in another way.
+    `accounts` says whether the ledger balances, for a fault after which it must do so in another way; `rows` names a
+    view of everything that was ever stored, for one after which not all of it is in its table.
     """
     verdict = Verdict()
     verdict.breaches += [f"answered {text}" for text in record.unexpected]
@@ -45,10 +52,10 @@ def check(system: System, record: Record, *, accounts: Callable[[Counter[str]], 
             settle(client, database)
         except AssertionError as error:
             verdict.breaches.append(str(error))
-        _compare_ids(database, record, verdict)
-        verdict.breaches += _differences("counter", expected_counters(database), _counters(client))
-        verdict.breaches += _differences("theme", _themes(database), _ranking(client))
-        verdict.breaches += _compare_visitors(client, database)
+        _compare_ids(database, rows, record, verdict)
+        verdict.breaches += _differences("counter", expected_counters(database, rows), _counters(client))
+        verdict.breaches += _differences("theme", _themes(database, rows), _ranking(client))
+        verdict.breaches += _compare_visitors(client, database, rows)
         balanced = accounts or (lambda ledger: ledger["received"] == settled(ledger))
         try:
             wait_until(lambda: balanced(ledger_of(client)), 10)
@@ -79,14 +86,14 @@ def settled(ledger: Counter[str]) -> int:
     return ledger.total() - ledger["received"]
 
 
-def expected_counters(database: psycopg.Connection[Any]) -> Counter[str]:
+def expected_counters(database: psycopg.Connection[Any], table: str) -> Counter[str]:
     """Every `analytics:stats:*` counter, by GROUP BY over the rows."""
     expected: Counter[str] = Counter()
     periods = ", ".join(f"to_char(at, '{pattern}')" for pattern in PERIODS.values())
     rows = database.execute(
         f"SELECT {periods}, event_type, letter, count(*)"
         " FROM (SELECT created_at AT TIME ZONE 'UTC' AS at, event_type, event_data ->> 'type' AS letter"
-        " FROM analytics_events) events GROUP BY 1, 2, 3, 4, 5"
+        f" FROM {table}) events GROUP BY 1, 2, 3, 4, 5"
     )
     for *keys_of_periods, event_type, letter, n in rows:
         names = ["total_events", f"events:{event_type}"]
@@ -103,9 +110,9 @@ def _counters(client: redis.Redis) -> Counter[str]:
     return Counter({name.decode(): int(client.get(name) or 0) for name in names})
 
 
-def _themes(database: psycopg.Connection[Any]) -> Counter[str]:
+def _themes(database: psycopg.Connection[Any], table: str) -> Counter[str]:
     rows = database.execute(
-        "SELECT event_data ->> 'theme', count(*) FROM analytics_events"
+        f"SELECT event_data ->> 'theme', count(*) FROM {table}"
         " WHERE jsonb_typeof(event_data -> 'theme') = 'string' GROUP BY 1"
     )
     return Counter(dict(rows.fetchall()))
@@ -116,8 +123,8 @@ def _ranking(client: redis.Redis) -> Counter[str]:
     return Counter({theme.decode(): int(score) for theme, score in ranked})
 
 
-def _compare_ids(database: psycopg.Connection[Any], record: Record, verdict: Verdict) -> None:
-    rows = [row[0] for row in database.execute("SELECT uuid_send(id) FROM analytics_events")]
+def _compare_ids(database: psycopg.Connection[Any], table: str, record: Record, verdict: Verdict) -> None:
+    rows = [row[0] for row in database.execute(f"SELECT uuid_send(id) FROM {table}")]
     stored = set(rows)
     verdict.stored = len(rows)
     verdict.lost = len(record.acknowledged - stored)
@@ -130,12 +137,12 @@ def _compare_ids(database: psycopg.Connection[Any], record: Record, verdict: Ver
         verdict.breaches.append(f"{len(strangers)} events are stored that nobody sent")
 
 
-def _compare_visitors(client: redis.Redis, database: psycopg.Connection[Any]) -> list[str]:
+def _compare_visitors(client: redis.Redis, database: psycopg.Connection[Any], table: str) -> list[str]:
     breaches = []
     for period, pattern in PERIODS.items():
         rows = database.execute(
             f"SELECT to_char(created_at AT TIME ZONE 'UTC', '{pattern}'), count(DISTINCT visitor_id)"
-            " FROM analytics_events GROUP BY 1"
+            f" FROM {table} GROUP BY 1"
         )
         for key, exact in rows:
             counted = client.pfcount(f"analytics:visitors:unique:{period}:{key}")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
-from tests.chaos.clients import event_of, post_batch
+from tests.chaos.clients import event_of, post_answer
 from tests.chaos.fault import Arena, Fault
 from tests.standalone.processes import wait_until
 
@@ -50,8 +50,8 @@ class Poison(Fault):
                 events[position]["event_type"] = POISON
             for event in events:
                 (bad if event["event_type"] == POISON else good).append(UUID(event["id"]))
-            arena.probes.update(UUID(event["id"]).bytes for event in events)
-            assert post_batch(arena.system.port, events) == 202
+            arena.sent(*events)
+            assert post_answer(arena.system.port, events)[0] == 202
         with arena.system.database() as database:
 
             def count(query: str, *values: object) -> int:

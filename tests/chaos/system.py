@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -57,12 +58,18 @@ class System:
         with suppress(ProcessLookupError):
             os.kill(self.pid(kind), how)
 
+    def start_again(self) -> None:
+        """A new `maicivy up` on the same data and port, once the last one has ended. Returns when it is ready."""
+        self.up = Up(self.home, **self._environ | {"PORT": str(self.port)})
+        self.up.port = self.port
+        self.up.wait_ready()
+
     def stop(self) -> list[str]:
         """SIGTERM, as an operator would. What was wrong with its end: nothing, if all is well."""
         self.up.process.send_signal(signal.SIGTERM)
         try:
             status = self.up.process.wait(STOP_S)
-        except TimeoutError:
+        except subprocess.TimeoutExpired:
             status = None
         except Exception:
             self.up.process.kill()
