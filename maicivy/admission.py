@@ -20,13 +20,13 @@ MOST_WINDOW_S: Final = 1.0
 CROWD: Final = 20
 """Answers in a window from which on they tell something; until there are, it may last longer."""
 
-STANDING_S: Final = 0.05
+STANDING_S: Final = 0.1
 """When no answer of a window took less, people stand in line."""
 
 RESTED: Final = 0.1
 """A loop that rested for more of the window can do more."""
 
-SOON_S: Final = 0.09
+SOON_S: Final = 0.12
 """In a crowd, as many requests are worked on at once as were answered in such a time."""
 
 REFUSALS_PER_S: Final = 800

@@ -146,8 +146,8 @@ def _ask(port: int, seconds: float, dribble: Callable[[str], int] | None = None)
 
 def _is_quiet(target: Target) -> bool:
     began = time.monotonic()
-    statuses = {target.get("/healthz")[0] for _ in range(10)}
-    return statuses == {200} and time.monotonic() - began < 0.2
+    statuses = {target.get("/api/v1/analytics/themes")[0] for _ in range(10)}
+    return statuses == {200} and time.monotonic() - began < 0.1
 
 
 def established(port: int) -> int:
