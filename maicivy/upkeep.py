@@ -18,6 +18,10 @@ OUTBOX_KEPT_S: Final = 86_400
 """An older copy of Redis, up to a day old, catches up from the outbox; beyond that it is rebuilt."""
 
 RECEIPTS_KEPT_S: Final = 7 * 86_400
+PRUNES: Final = 500
+"""At most so many times 10,000 rows an hour, each in a transaction of its own: single events leave a receipt each, and
+one an hour could not keep up with three of them a second."""
+
 IDLE_CONSUMER_S: Final = 3600
 
 log = logging.getLogger(__name__)
@@ -31,6 +35,12 @@ def run(store: PostgresEventStore, aggregates: RedisAggregates, inbox: RedisInbo
     store.partitions.ensure(days, days)
     rotated = store.partitions.next_generation()
     cursor = aggregates.cursor()
-    pruned = store.prune(cursor.seq if cursor is not None else 0, OUTBOX_KEPT_S, RECEIPTS_KEPT_S)
+    applied = cursor.seq if cursor is not None else 0
+    pruned = 0
+    for _ in range(PRUNES):
+        some = store.prune(applied, OUTBOX_KEPT_S, RECEIPTS_KEPT_S)
+        if not some:
+            break
+        pruned += some
     consumers = inbox.forget_idle_consumers(IDLE_CONSUMER_S)
     log.info("upkeep", extra={"rotated_ids": rotated, "pruned_rows": pruned, "forgotten_consumers": consumers})

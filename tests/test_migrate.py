@@ -6,12 +6,19 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
 from sqlalchemy import Engine, text
+
+from maicivy.core.ports import Parcel
+from maicivy.storage.event_queries import PostgresEventQueries
+from maicivy.storage.event_store import PostgresEventStore
+from tests.events import event
 
 ROOT = Path(__file__).parents[1]
 Maicivy = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -75,6 +82,33 @@ def test_down_and_up_again(database_url: str, tmp_path: Path) -> None:
         said = process.communicate(timeout=60)
         assert process.returncode == 0, said
     assert revision(database_url) == before
+
+
+def test_events_of_the_first_version_are_still_there_and_found(
+    engine: Engine, database_url: str, tmp_path: Path
+) -> None:
+    def migrate(*arguments: str) -> None:
+        process = start(("db", *arguments), tmp_path, DATABASE_URL=database_url)
+        said = process.communicate(timeout=60)
+        assert process.returncode == 0, said
+
+    migrate("downgrade", "0001")
+    at = datetime.now(UTC)
+    store = PostgresEventStore(engine, ZoneInfo("UTC"))
+    clicks = [event("button_click", {"x": n, "y": n}, at=at, page_url="/cv") for n in range(3)]
+    store.store([Parcel("1-0", 3, clicks, [])])
+    migrate("upgrade")
+    store.store([Parcel("2-0", 1, [event("button_click", {"x": 0, "y": 0}, at=at, page_url="/cv")], [])])
+    queries = PostgresEventQueries(engine)
+    assert len(queries.timeline(1, 10, 0, None, at)) == 4
+    spots = queries.heatmap(1, "/cv", at - timedelta(hours=1), at + timedelta(hours=1), 10)
+    assert spots == [(0, 0, 2), (1, 1, 1), (2, 2, 1)]
+    with engine.connect() as connection:
+        definitions = "\n".join(
+            connection.scalars(text("SELECT indexdef FROM pg_indexes WHERE tablename LIKE 'analytics_events%'"))
+        )
+    assert definitions.count("(site_id, date_bin(") == 2  # of the table and of its partition
+    assert "created_at, id" not in definitions
 
 
 def test_refuses_a_database_from_the_future(engine: Engine, database_url: str, tmp_path: Path) -> None:

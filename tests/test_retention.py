@@ -336,3 +336,15 @@ def test_upkeep_makes_partitions_ahead_and_prunes_what_has_served(parts: Maicivy
     assert set(days) >= {NOW.date() + timedelta(days=n) for n in range(-1, 7)}
     assert rows(parts, "outbox") == 4
     assert rows(parts, "receipts") == 0
+
+
+def test_an_hour_of_many_receipts_is_pruned_in_an_hour(parts: Maicivy) -> None:
+    with parts.engine.begin() as connection:
+        connection.execute(
+            sa.text(
+                "INSERT INTO receipts (entry, events, created_at)"
+                " SELECT n || '-0', 1, now() - interval '8 days' FROM generate_series(1, 25000) AS n"
+            )
+        )
+    upkeep.run(parts.store, parts.aggregates, parts.inbox, clock)
+    assert rows(parts, "receipts") == 0

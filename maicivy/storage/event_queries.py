@@ -21,7 +21,7 @@ from maicivy.core.urls import path_of
 from maicivy.metrics import DATABASE_DURATION, timed
 from maicivy.storage.connections import postgres_errors
 from maicivy.storage.pulse import Pulse
-from maicivy.storage.schema import HAS_POSITION_SQL, PATH_SQL
+from maicivy.storage.schema import HAS_POSITION_SQL, PATH_SQL, SECOND_SQL
 
 T = TypeVar("T")
 
@@ -36,7 +36,8 @@ FAR_BACK: Final = 1000
 """Events. So many are more often than not beyond the last day of a site that has use for an offset."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_KEYS: Final = "created_at, id"  # what ix_analytics_events_time holds: vacuumed pages of the table are not read
+_KEYS: Final = "created_at, id"
+_SECOND: Final = SECOND_SQL.format(moment="created_at")
 _COLUMNS: Final = "id, visitor_id, event_type, event_data::text, page_url, referrer, session_duration, created_at"
 
 
@@ -51,7 +52,7 @@ class PostgresEventQueries:
     def timeline(
         self, site_id: int, limit: int, offset: int, before: tuple[datetime, UUID] | None, now: datetime
     ) -> list[StoredEvent]:
-        """See `core.ports.EventQueries`. `before` costs the same at any depth, `offset` reads the index it skips."""
+        """See `core.ports.EventQueries`. `before` costs the same at any depth, `offset` reads the events it skips."""
 
         def latest(connection: sa.Connection) -> list[StoredEvent]:
             place = before
@@ -126,18 +127,22 @@ def _latest(
 def _timeline(columns: str, has_since: bool, has_before: bool) -> sa.TextClause:
     conditions = ["site_id = :site_id"]
     if has_since:
-        conditions.append("created_at >= :since")
+        conditions += ["created_at >= :since", f"{_SECOND} >= {_second_of(':since')}"]
     if has_before:
-        # The first says nothing that the second does not, but partitions are pruned by it and not by rows.
-        conditions += ["created_at <= :at", "(created_at, id) < (:at, :id)"]
+        # Only the second says something new, but partitions are pruned by the first and the index is read by the third.
+        conditions += ["created_at <= :at", "(created_at, id) < (:at, :id)", f"{_SECOND} <= {_second_of(':at')}"]
     return sa.text(
         f"""
         /* event_queries.timeline */
         SELECT {columns} FROM analytics_events
         WHERE {" AND ".join(conditions)}
-        ORDER BY created_at DESC, id DESC LIMIT :limit OFFSET :offset
+        ORDER BY {_SECOND} DESC, created_at DESC, id DESC LIMIT :limit OFFSET :offset
         """
     )
+
+
+def _second_of(parameter: str) -> str:
+    return SECOND_SQL.format(moment=f"CAST({parameter} AS timestamptz)")
 
 
 @cache

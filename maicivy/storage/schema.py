@@ -30,6 +30,10 @@ PATH_SQL: Final = (
 )
 HAS_POSITION_SQL: Final = "jsonb_typeof(event_data -> 'x') = 'number' AND jsonb_typeof(event_data -> 'y') = 'number'"
 
+# A second may hold many events, and Postgres keeps a key that many rows share only once: 9 bytes per event instead of
+# the 50 that (site_id, created_at, id) took, at a dozen events a second. A second's events are sorted by the query.
+SECOND_SQL: Final = "date_bin('1 second', {moment}, '2000-01-01 00:00:00+00')"
+
 sites = sa.Table(
     "sites",
     metadata,
@@ -57,11 +61,10 @@ analytics_events = sa.Table(
     sa.Column("event_data", JSONB, nullable=False, server_default=sa.text("'{}'")),
     sa.CheckConstraint("jsonb_typeof(event_data) = 'object'", name="event_data_object"),
     sa.CheckConstraint("session_duration >= 0", name="session_duration"),
-    sa.Index("ix_analytics_events_time", "site_id", "created_at", "id"),
+    sa.Index("ix_analytics_events_time", "site_id", sa.text(SECOND_SQL.format(moment="created_at"))),
     sa.Index(
-        "ix_analytics_events_position",
+        "ix_analytics_events_position",  # without the time, for the same reason: a partition is one day
         "site_id",
-        "created_at",
         sa.text(f"({PATH_SQL})"),
         postgresql_where=sa.text(HAS_POSITION_SQL),
     ),
