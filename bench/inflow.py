@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import multiprocessing.synchronize
+import selectors
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,9 @@ from multiprocessing.sharedctypes import Synchronized
 from bench.closed_loop import connect
 from bench.collect import SINGLE
 
-TICK_S = 0.01
+TICK_S = 0.005
+CONNECTIONS = 200
+"""Of which as many are used as events wait for their answers: a slow server is sent no less."""
 
 
 @contextmanager
@@ -35,18 +38,25 @@ def _send(
 ) -> None:
     head = f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {len(SINGLE)}\r\n"
     request = f"{head}\r\n".encode() + SINGLE
-    connections = [connect(port) for _ in range(max(1, round(per_s * TICK_S)))]
     began, sent = time.monotonic(), 0
-    while not over.is_set():
-        due = min(len(connections), int((time.monotonic() - began) * per_s) - sent)
-        for connection in connections[:due]:
-            connection.sendall(request)
-        for number, connection in enumerate(connections[:due]):
-            answer = connection.recv(65536)
-            if answer.startswith(b"HTTP/1.1 202"):
-                accepted.value += 1
-            else:  # 503, after which the server hangs up: this one is not sent again
-                connection.close()
-                connections[number] = connect(port)
-        sent += due
-        time.sleep(max(0.0, began + (sent + len(connections)) / per_s - time.monotonic()))
+    with selectors.DefaultSelector() as asking:
+        idle = [connect(port) for _ in range(CONNECTIONS)]
+        while not over.is_set():
+            due = int((time.monotonic() - began) * per_s) - sent
+            for _ in range(min(due, len(idle))):
+                connection = idle.pop()
+                connection.sendall(request)
+                asking.register(connection, selectors.EVENT_READ)
+                sent += 1
+            for key, _ in asking.select(TICK_S):
+                connection = key.fileobj  # type: ignore[assignment]
+                asking.unregister(connection)
+                answer = connection.recv(65536)
+                if answer.startswith(b"HTTP/1.1 202"):
+                    accepted.value += 1
+                else:  # 503, after which the server hangs up: this one is not sent again
+                    connection.close()
+                    connection = connect(port)
+                idle.append(connection)
+        for connection in idle:
+            connection.close()
