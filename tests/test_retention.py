@@ -191,6 +191,24 @@ def test_a_rollup_of_labels_that_went_is_not_kept(parts: Maicivy, redis_client: 
     assert recounted(parts, redis_client) == before
 
 
+def test_a_rollup_of_a_partition_that_went_is_not_taken_for_that_of_its_successor(
+    parts: Maicivy, redis_client: redis.Redis
+) -> None:
+    fill(parts)
+    retention.prepare(parts.expiry, clock, 30)
+    with parts.engine.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE saved AS TABLE rollups_ahead"))
+    retention.run(parts.expiry, clock, 30)
+    for number in range(3):  # as many as there were
+        late(parts, number)
+    with parts.engine.begin() as connection:  # what a preparation leaves that was overtaken by the drop
+        connection.execute(sa.text("INSERT INTO rollups_ahead TABLE saved ON CONFLICT DO NOTHING"))
+    parts.aggregation.catch_up()
+    before = aggregates(redis_client)
+    assert retention.run(parts.expiry, clock, 30).events == 3
+    assert recounted(parts, redis_client) == before
+
+
 def test_a_new_label_keeps_nobody_waiting(parts: Maicivy, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(parts)
     retention.prepare(parts.expiry, clock, 30)

@@ -43,16 +43,21 @@ DELETE FROM rollups_ahead WHERE day = :day AND timezone = :timezone RETURNING co
 """)
 _LABELS: Final = sa.text("/* rollups.keep */ SELECT site_id, kind, name FROM labels")
 _BASE: Final = sa.text("/* rollups.keep */ SELECT hll FROM rollup_visitors WHERE site_id = :site_id AND day = :day")
+_PARTITION: Final = sa.text(
+    "/* rollups.partition */ SELECT oid::bigint FROM pg_class WHERE relname = :name AND relispartition"
+)
 _LABELS_VERSION: Final = sa.text("/* rollups.labels_version */ SELECT labels_version FROM ledger")
 
 
 class Rollup(msgspec.Struct, frozen=True):
     """What the rows of a partition count, by (site, day of `timezone`): counters, and a HyperLogLog of visitors.
 
-    `rows`, `timezone` and `labels_version` say what it stands for.
+    `rows`, `partition` (an oid: a day may get another partition after it was dropped), `timezone` and
+    `labels_version` say what it stands for.
     """
 
     rows: int
+    partition: int
     timezone: str
     labels_version: int
     counts: list[tuple[int, date, dict[str, int]]]
@@ -83,6 +88,7 @@ class Rollups:
             hlls[at] = self._aggregates.hll_of(visitors, hlls.get(at))
         return Rollup(
             tally.stored,
+            _partition(connection, day),
             str(self._zone),
             labels_version,
             [
@@ -114,16 +120,17 @@ class Rollups:
     def keep(self, connection: sa.Connection, day: date) -> int | None:
         """Add the prepared rollup of `day` to what is kept for good; the rows that it stands for.
 
-        None when there is none, or one of another time zone or with names that are no labels any more. (A label that
-        is new since does no harm: what came before it was counted as `other` everywhere.) The caller's transaction
-        must go on to drop exactly these rows, or roll back; and no other may keep meanwhile.
+        None when there is none, or one of an earlier partition of that day, of another time zone, or with names that
+        are no labels any more. (A label that is new since does no harm: what came before it was counted as `other`
+        everywhere.) The caller's transaction must go on to drop exactly these rows, or roll back; and no other may
+        keep meanwhile.
         """
         content = connection.execute(_TAKE, {"day": day, "timezone": str(self._zone)}).scalar_one_or_none()
         if content is None:
             return None
         rollup = _decoder.decode(content)
         labels = {(row.site_id, row.kind, row.name) for row in connection.execute(_LABELS)}
-        if not labels.issuperset(_labels(rollup)):
+        if rollup.partition != _partition(connection, day) or not labels.issuperset(_labels(rollup)):
             return None
         counts = [
             {"site_id": site_id, "day": local_day, "name": name, "value": n}
@@ -158,6 +165,11 @@ def _labels(rollup: Rollup) -> Iterator[tuple[int, str, str]]:
             family, _, label = name.partition(":")
             if family in _KINDS and (label != OTHER or family == THEMES):
                 yield site_id, _KINDS[family], label
+
+
+def _partition(connection: sa.Connection, day: date) -> int:
+    oid: int = connection.execute(_PARTITION, {"name": day_partition("analytics_events", day)}).scalar_one()
+    return oid
 
 
 def _labels_version(connection: sa.Connection) -> int:
