@@ -11,6 +11,7 @@ import time
 
 from tests import chaos
 from tests.chaos.fault import Fault, Result, run
+from tests.chaos.soak import Soak
 
 
 def catalogue() -> list[Fault]:
@@ -42,6 +43,7 @@ def main() -> int:
         "--only", action="append", metavar="FAULT", help="by name, or all that begin so; may be repeated"
     )
     parser.add_argument("--seed", type=int, default=1, help="makes a run repeatable (default: 1)")
+    parser.add_argument("--events", type=int, default=Soak.events, help=f"of the soak (default: {Soak.events})")
     parser.add_argument("--list", action="store_true", help="name the faults and end")
     arguments = parser.parse_args()
     faults = chosen(catalogue(), arguments.only)
@@ -54,6 +56,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))  # not without stopping what was started
     results = []
     for fault in faults:
+        if isinstance(fault, Soak):
+            fault.events = arguments.events
         rounds = arguments.rounds or fault.rounds
         print(f"{fault.name}: {rounds} rounds", flush=True)
         if fault.missing:

@@ -45,16 +45,29 @@ _PARTITIONS = (
 )
 
 
+class ShortMemory(System):
+    """A system that keeps rows for three days, on a clock that is `shift` ahead."""
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(home, MAICIVY_RETENTION_DAYS=str(RETENTION_DAYS), MAICIVY_WORKER_CONCURRENCY="2")
+        self.shift = timedelta()
+
+    def now(self) -> datetime:
+        """Its time."""
+        return datetime.now(UTC) + self.shift
+
+
 class Expiring(Fault):
-    """A system that keeps rows for three days, on a clock that every round sets two days forward."""
+    """What befalls a system whose clock every round sets two days forward."""
 
     rounds = 5
 
-    def __init__(self) -> None:
-        self._shift = timedelta()
+    @property
+    def ground(self) -> object:
+        return Expiring
 
     def start(self, home: Path) -> System:
-        return System(home, MAICIVY_RETENTION_DAYS=str(RETENTION_DAYS), MAICIVY_WORKER_CONCURRENCY="2")
+        return ShortMemory(home)
 
     def check(self, arena: Arena) -> Verdict:
         """The law over the rows that are there and those that have expired, which the harness has copied before."""
@@ -62,7 +75,8 @@ class Expiring(Fault):
 
     def send_late(self, arena: Arena) -> None:
         """Events of almost three days ago."""
-        at = (datetime.now(UTC) + self._shift - timedelta(days=LATE_DAYS)).isoformat()
+        assert isinstance(arena.system, ShortMemory)
+        at = (arena.system.now() - timedelta(days=LATE_DAYS)).isoformat()
         events = [event_of(arena.dice) | {"timestamp": at} for _ in range(LATE_EVENTS)]
         arena.sent(*events)
         status, _ = post_answer(arena.system.port, events)
@@ -70,12 +84,13 @@ class Expiring(Fault):
 
     def set_forward(self, arena: Arena, database: psycopg.Connection[Any]) -> date:
         """Set the clock forward, with a copy of all rows that expire by that; the first day that is still kept."""
-        self._shift += timedelta(days=STEP_DAYS)
-        kept_from = (datetime.now(UTC) + self._shift - timedelta(days=RETENTION_DAYS)).date()
+        assert isinstance(arena.system, ShortMemory)
+        arena.system.shift += timedelta(days=STEP_DAYS)
+        kept_from = (arena.system.now() - timedelta(days=RETENTION_DAYS)).date()
         database.execute(_SETUP)
         database.execute("INSERT INTO chaos_expired SELECT * FROM analytics_events WHERE created_at < %s", [kept_from])
         clock = arena.system.faults / faults.CLOCK
-        clock.with_suffix(".new").write_text(str(self._shift.total_seconds()))
+        clock.with_suffix(".new").write_text(str(arena.system.shift.total_seconds()))
         clock.with_suffix(".new").replace(clock)
         return kept_from
 

@@ -42,13 +42,14 @@ class Record:
 class Client(threading.Thread):
     """Sends one request after the other until told to pause or to stop."""
 
-    def __init__(self, port: int, seed: str, batches: tuple[int, ...], path: str) -> None:
+    def __init__(self, port: int, seed: str, batches: tuple[int, ...], path: str, pace_s: float) -> None:
         super().__init__(name=f"client-{seed}", daemon=True)
         self.record = Record()
         self.idle = threading.Event()
         self._port = port
         self._path = path
         self._batches = batches
+        self._pace_s = pace_s
         self._random = random.Random(seed)
         self._go = threading.Event()
         self._stopping = threading.Event()
@@ -80,6 +81,8 @@ class Client(threading.Thread):
                 self.idle.clear()  # once more: it may have been set after whoever resumed had cleared it
                 continue
             self._send([event_of(self._random) for _ in range(self._random.choice(self._batches))])
+            if self._pace_s:
+                self._stopping.wait(self._pace_s)
             if self._random.random() < REFUSED:
                 self._ask([{"event_type": "no such type!", "event_data": {}}])
 
@@ -136,8 +139,10 @@ class Load:
         clients: int = CLIENTS,
         batches: tuple[int, ...] = (1, 1, 1, 20),
         path: str = "/api/v1/analytics/event",
+        pace_s: float = 0.0,
     ) -> None:
-        self.clients = [Client(port, f"{seed}-{number}", batches, path) for number in range(clients)]
+        """`pace_s`: between two requests of a client."""
+        self.clients = [Client(port, f"{seed}-{number}", batches, path, pace_s) for number in range(clients)]
 
     def start(self) -> None:
         """Begin to send."""

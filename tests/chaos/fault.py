@@ -34,11 +34,14 @@ class Arena:
     load: Load
     dice: random.Random
     probes: set[bytes] = field(default_factory=set)
+    gone: set[bytes] = field(default_factory=set)
+    """Events that the harm itself took away by definition: acknowledged, and yet nobody can demand them."""
 
     def record(self) -> Record:
         """What all who sent events saw. To be asked while the load pauses."""
         record = self.load.record()
         record.sent |= self.probes
+        record.acknowledged -= self.gone
         return record
 
     def sent(self, *events: dict[str, Any]) -> None:
@@ -85,9 +88,10 @@ class Fault:
         """Give back what `start` took beside the system."""
 
     @property
-    def is_plain(self) -> bool:
-        """Whether any system with any load will do."""
-        return type(self).start is Fault.start and type(self).load is Fault.load
+    def ground(self) -> object:
+        """Faults with equal grounds may hurt one and the same system, one after the other."""
+        is_plain = type(self).start is Fault.start and type(self).load is Fault.load
+        return Fault if is_plain else self
 
 
 @dataclass
@@ -153,7 +157,7 @@ def _round(fault: Fault, arena: Arena, result: Result, say: Callable[[str], None
     arena.load.pause()
     verdict = fault.check(arena)
     result.rounds += 1
-    record = arena.load.record()
+    record = arena.record()
     result.sent, result.acknowledged = len(record.sent), len(record.acknowledged)
     result.stored, result.lost, result.doubled = verdict.stored, verdict.lost, verdict.doubled
     result.recovery_s.append(recovered_s)

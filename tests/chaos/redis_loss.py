@@ -8,9 +8,7 @@ from pathlib import Path
 from maicivy.core.events import decode
 from maicivy.standalone.valkey import Valkey
 from maicivy.storage import keys
-from tests.chaos import oracle
 from tests.chaos.fault import BEFORE, Arena, Fault
-from tests.chaos.oracle import Verdict
 from tests.chaos.servers import OwnServer
 from tests.chaos.system import System
 
@@ -28,9 +26,6 @@ class Emptied(Fault):
     name = "redis:emptied"
     rounds = 20
 
-    def __init__(self) -> None:
-        self._gone: set[bytes] = set()
-
     def strike(self, arena: Arena) -> str:
         with arena.system.redis() as client:
             pipe = client.pipeline(transaction=True)
@@ -44,29 +39,41 @@ class Emptied(Fault):
             if name != b"n"
             for event in decode(payload)
         ]
-        self._gone.update(ids)
+        arena.gone.update(ids)
         return f"FLUSHALL with {len(ids)} events in the inbox"
 
-    def check(self, arena: Arena) -> Verdict:
-        """The law, but for the events that were in the emptied inbox: they may be stored, they need not."""
-        record = arena.record()
-        record.acknowledged -= self._gone
-        return oracle.check(arena.system, record)
+
+class ValkeySystem(System):
+    """A system whose Valkey the harness runs."""
+
+    def __init__(self, home: Path) -> None:
+        self.valkey = OwnServer(Valkey, home.parent)
+        super().__init__(home, REDIS_URL=self.valkey.url)
+
+    def abandon(self) -> None:
+        super().abandon()
+        self.valkey.close()
 
 
 class OwnValkey(Fault):
-    """A system whose Valkey the harness runs."""
+    """Harm to the files of a Valkey."""
 
     rounds = 10
-    valkey: OwnServer | None = None
+
+    @property
+    def ground(self) -> object:
+        return OwnValkey
 
     def start(self, home: Path) -> System:
-        self.valkey = OwnServer(Valkey, home.parent)
-        return System(home, REDIS_URL=self.valkey.url)
+        return ValkeySystem(home)
 
-    def close(self) -> None:
-        if self.valkey is not None:
-            self.valkey.close()
+    def strike(self, arena: Arena) -> str:
+        assert isinstance(arena.system, ValkeySystem)
+        return self.harm(arena, arena.system.valkey)
+
+    def harm(self, arena: Arena, valkey: OwnServer) -> str:
+        """Do it."""
+        raise NotImplementedError
 
 
 class OlderCopy(OwnValkey):
@@ -74,9 +81,7 @@ class OlderCopy(OwnValkey):
 
     name = "redis:older copy"
 
-    def strike(self, arena: Arena) -> str:
-        valkey = self.valkey
-        assert valkey is not None
+    def harm(self, arena: Arena, valkey: OwnServer) -> str:
         copy = valkey.data.with_name("copy")
         shutil.copytree(valkey.data, copy)
         arena.load.wait_acknowledged(BEFORE)
@@ -94,9 +99,7 @@ class Truncated(OwnValkey):
 
     name = "redis:truncated"
 
-    def strike(self, arena: Arena) -> str:
-        valkey = self.valkey
-        assert valkey is not None
+    def harm(self, arena: Arena, valkey: OwnServer) -> str:
         valkey.kill()
         half = arena.dice.choice(HALF_RECORDS)
         with _file(valkey).open("ab") as file:
