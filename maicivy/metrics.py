@@ -11,13 +11,20 @@ Labels have a closed set of values; whatever comes from outside is reduced befor
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Histogram, values
+
+if values.ValueClass is not values.MutexValue:  # several processes share their metrics in files
+    # prometheus_client asks the system for the process's id twice per observation, to notice a fork.
+    _process = [os.getpid()]
+    os.register_at_fork(after_in_child=lambda: _process.__setitem__(0, os.getpid()))
+    values.ValueClass = values.MultiProcessValue(lambda: _process[0])  # type: ignore[no-untyped-call]
 
 REQUEST_DURATION = Histogram(
     "maicivy_analytics_request_duration_seconds",

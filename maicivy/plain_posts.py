@@ -123,7 +123,6 @@ class PlainPosts(GeventWorker):  # type: ignore[misc]
 
     def handle(self, listener: socket.socket, client: socket.socket, addr: Any) -> None:
         """Serve a connection until it ends."""
-        client.setblocking(True)
         try:
             goes_on = self._serve(listener.getsockname(), client, addr)
         except OSError:  # the client has gone
@@ -148,19 +147,26 @@ class PlainPosts(GeventWorker):  # type: ignore[misc]
         if not (self._serves_plainly and isinstance(addr, tuple)):
             return True
         base = base_of(self.cfg, server, addr)
-        while True:
-            data = b""
-            with self.timeout_ctx():
+        client.settimeout(self.cfg.keepalive)  # costs something only where there is nothing to read yet
+        try:
+            while True:
                 data = client.recv(MAX_BYTES, socket.MSG_PEEK)
-            request = plain(data)
-            if request is None or not self.alive or not self.admits():
-                return bool(data)
-            environ, taken = request
-            client.recv(taken)
-            self.nr += 1
-            client.sendall(_answer(self.wsgi, base | environ))
-            if len(data) > taken:  # who asks on without waiting for answers waits for the others' turn
-                time.sleep(0)
+                request = plain(data)
+                if request is None or not self.alive or not self.admits():
+                    return bool(data)
+                environ, taken = request
+                client.recv(taken)
+                self.nr += 1
+                answer = _answer(self.wsgi, base | environ)
+                sent = client.send(answer)
+                if sent < len(answer):
+                    client.sendall(answer[sent:])  # not at once: gevent's asks the system for the size of its buffer
+                if len(data) > taken:  # who asks on without waiting for answers waits for the others' turn
+                    time.sleep(0)
+        except TimeoutError:
+            return False
+        finally:
+            client.setblocking(True)
 
 
 def _leaves_nothing(req: Any) -> bool:

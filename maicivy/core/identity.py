@@ -19,7 +19,7 @@ from uuid import UUID
 
 import msgspec
 
-from maicivy.core.events import Event
+from maicivy.core.events import Event, uuid_of
 
 VISIT_GAP_S: Final = 1800  # a visit ends after 30 minutes without an event: the field's usual figure
 MAX_USER_AGENT_CHARS: Final = 512
@@ -126,4 +126,4 @@ def _id(salt: bytes, who: bytes, day_ordinal: int) -> UUID:
     """A UUIDv8 (RFC 9562, 5.8): 16 bits of the salt's day, which keeps a day's visitors together, then hash."""
     digest = hashlib.blake2b(who, key=salt, digest_size=14, person=b"visitor").digest()
     value = min(max(day_ordinal - _EPOCH, 0), _LAST_DAY) << 112 | int.from_bytes(digest, "big")
-    return UUID(int=value & ~(0xF000 << 64) & ~(0xC000 << 48) | 0x8000 << 64 | 0x8000 << 48)
+    return uuid_of(value & ~(0xF000 << 64) & ~(0xC000 << 48) | 0x8000 << 64 | 0x8000 << 48)

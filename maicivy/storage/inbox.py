@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, cast
 
+import msgspec
 import redis
 
 from maicivy import faults
@@ -38,14 +39,17 @@ _FULL: Final = -1
 
 log = logging.getLogger(__name__)
 
-# KEYS: inbox, its size hash, ledger, its start. ARGV: window in s, most bytes, then for each submission: rate key or
-# "", limit, events, payload. Returns for each: 0 appended, -1 inbox full, else seconds to wait.
+# KEYS: inbox, its size hash, ledger, its start. ARGV: window in s, most bytes, MessagePack with rate key or "", limit
+# and events of each submission (as arguments of their own these would cost more), then the payload of each. Returns for
+# each submission: 0 appended, -1 inbox full, else seconds to wait.
 # A submission larger than a whole window's limit passes when nothing else was sent, and is paid off in longer windows.
 _APPEND: Final = """
 local window, room = tonumber(ARGV[1]), tonumber(ARGV[2]) - tonumber(redis.call('HGET', KEYS[2], 'bytes') or '0')
+local about = cmsgpack.unpack(ARGV[3])
 local outcomes, entry, events, bytes = {}, {'n', 0}, 0, 0
-for i = 3, #ARGV, 4 do
-  local key, limit, n, payload = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2]), ARGV[i + 3]
+for i = 4, #ARGV do
+  local at, payload = (i - 4) * 3, ARGV[i]
+  local key, limit, n = about[at + 1], about[at + 2], about[at + 3]
   local outcome = 0
   if #payload > room then
     outcome = -1
@@ -102,12 +106,15 @@ return missing
 """
 
 
+_pack = msgspec.msgpack.Encoder().encode
+
+
 class _Group:
     """Submissions that share one call to Redis. Whoever opened it commits it; the others wait until it is settled."""
 
     def __init__(self) -> None:
-        self.arguments: list[Any] = []
-        self.submissions = 0
+        self.about: list[str | int] = []
+        self.payloads: list[bytes] = []
         self.size = 0
         self.outcomes: list[int] = []
         self.error: MaicivyError | None = Unavailable("redis", "the append was interrupted")
@@ -117,14 +124,14 @@ class _Group:
     def add(self, payload: bytes, events: int, sender: Sender | None) -> int:
         """Take a submission in; its place among the outcomes."""
         key, limit = (keys.rate(sender.key), sender.limit) if sender is not None else ("", 0)
-        self.arguments += (key, limit, events, payload)
+        self.about += (key, limit, events)
+        self.payloads.append(payload)
         self.size += len(payload)
-        self.submissions += 1
-        return self.submissions - 1
+        return len(self.payloads) - 1
 
     @property
     def is_full(self) -> bool:
-        return self.submissions >= MAX_GROUP or self.size >= MAX_GROUP_BYTES
+        return len(self.payloads) >= MAX_GROUP or self.size >= MAX_GROUP_BYTES
 
 
 class RedisInbox:
@@ -263,7 +270,7 @@ class RedisInbox:
                     with redis_errors(), timed(REDIS_DURATION, "append"):
                         group.outcomes = self._append(
                             keys=[keys.INBOX, keys.INBOX_SIZE, keys.LEDGER, keys.LEDGER_START],
-                            args=[WINDOW_S, self._max_bytes, *group.arguments],
+                            args=[WINDOW_S, self._max_bytes, _pack(group.about), *group.payloads],
                         )
                 except Unavailable:
                     self._failed_at = time.monotonic()

@@ -66,7 +66,7 @@ def take_event(maicivy: Maicivy, environ: WSGIEnvironment) -> dict[str, object]:
         maicivy.refusals.rejected(refusal.code)
         raise
     signed = _take(_Signer(maicivy, environ, now, trusted), drafts)
-    return {"success": True, "message": TRACKED, "id": str(signed[0].id)}
+    return {"success": True, "message": TRACKED, "id": signed[0].id}
 
 
 def take_batch(maicivy: Maicivy, environ: WSGIEnvironment) -> dict[str, object]:

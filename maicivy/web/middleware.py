@@ -12,6 +12,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from flask import Flask, Request, Response, request
@@ -139,5 +140,11 @@ def _level(rule: str, status: str) -> int:
 
 
 def _secure(headers: list[tuple[str, str]]) -> None:
-    present = {name.lower() for name, _ in headers}
-    headers += [pair for name, pair in _SECURITY_HEADERS.items() if name not in present]
+    headers += _missing(tuple([name for name, _ in headers]))
+
+
+@lru_cache(256)
+def _missing(names: tuple[str, ...]) -> list[tuple[str, str]]:
+    """The security headers to add to headers of these names: a view has few sets of them."""
+    present = {name.lower() for name in names}
+    return [pair for name, pair in _SECURITY_HEADERS.items() if name not in present]
