@@ -4,33 +4,60 @@ A process has too much to do when its event loop never rests and not one request
 that does not go away, as in CoDel (RFC 8289). A slow disk or database does not look like that, for then the loop rests;
 nor does a pause, after which few requests have waited long.
 
-Then connections that are new are sent away, by a canned answer and not too many a second, because that costs as well;
-and no more requests are worked on at once than can be answered soon. So those who are served are served as fast as
-ever, and none of the time is lost on people who have given up.
+Then no more requests are worked on at once than can be answered soon. The others are answered 503 before anybody has
+looked into them, and not too many a second, because that costs as well: they wait until it is their turn, which costs
+nothing. So those who are served are served as fast as ever, whoever else asks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import time
+from collections.abc import Callable, Iterable
 from math import inf
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 WINDOW_S: Final = 0.1
 MOST_WINDOW_S: Final = 1.0
 CROWD: Final = 20
 """Answers in a window from which on they tell something; until there are, it may last longer."""
 
-STANDING_S: Final = 0.1
+STANDING_S: Final = 0.04
 """When no answer of a window took less, people stand in line."""
 
 RESTED: Final = 0.1
 """A loop that rested for more of the window can do more."""
 
-SOON_S: Final = 0.12
+SOON_S: Final = 0.06
 """In a crowd, as many requests are worked on at once as were answered in such a time."""
 
+PATIENCE_S: Final = 0.12
+"""In a crowd, a request that has waited that long before it was looked at is sent away as well."""
+
 REFUSALS_PER_S: Final = 800
-"""New connections sent away; others wait for their turn. Each costs 80 microseconds."""
+"""Each costs 50 to 100 microseconds."""
+
+RETRY_S: Final = 2
+PROBES: Final = frozenset({"/healthz", "/health", "/readyz", "/metrics"})
+"""Always served: a crowd is no reason to restart the process, and somebody should see it."""
+
+_STATUS: Final = "503 Service Unavailable"
+_BODY: Final = (
+    b'{"success":false,"error":{"code":"overloaded",'
+    b'"message":"too many requests at once; nothing of this one was kept"}}'
+)
+_HEADERS: Final = (
+    ("Content-Type", "application/json"),
+    ("Content-Length", str(len(_BODY))),
+    ("Cache-Control", "no-store"),
+    ("Retry-After", str(RETRY_S)),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Access-Control-Allow-Origin", "*"),  # nothing in it is for some origins only
+    ("Access-Control-Expose-Headers", "X-Request-ID, Retry-After"),
+)
 
 
 class Crowd:
@@ -46,16 +73,10 @@ class Crowd:
         self._least_s = inf
         self._rested_s = 0.0
 
-    @property
-    def is_full(self) -> bool:
-        """Whether new connections are to be sent away."""
+    def begin(self, waited_s: float) -> bool:
+        """Whether a request that has waited so long is to be worked on; if so, `end` must follow."""
         self._look()
-        return self._most < inf
-
-    def begin(self) -> bool:
-        """Whether one more request is to be worked on; if so, `end` must follow."""
-        self._look()
-        if self._working >= self._most:
+        if self._working >= self._most or (self._most < inf and waited_s > PATIENCE_S):
             return False
         self._working += 1
         return True
@@ -76,7 +97,7 @@ class Crowd:
         self._rested_s += self._clock() - self._fell_asleep
 
     def refusal_s(self) -> float:
-        """Seconds until it is this newcomer's turn to be sent away."""
+        """Seconds until it is the turn of one more to be sent away."""
         now = self._clock()
         turn = max(now, self._next_refusal)
         self._next_refusal = turn + 1 / REFUSALS_PER_S
@@ -94,3 +115,37 @@ class Crowd:
         self._answered = 0
         self._least_s = inf
         self._rested_s = 0.0
+
+
+class Admission:
+    """The WSGI application `inner`, for as many as can be served. `waited_s` tells of an environment for how long its
+    request has lain there, `shed` hears of everybody who was sent away."""
+
+    def __init__(
+        self,
+        inner: WSGIApplication,
+        crowd: Crowd,
+        waited_s: Callable[[WSGIEnvironment], float],
+        sleep: Callable[[float], object],
+        shed: Callable[[], object],
+    ) -> None:
+        self._inner = inner
+        self._crowd = crowd
+        self._waited_s = waited_s
+        self._sleep = sleep
+        self._shed = shed
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["PATH_INFO"] in PROBES or "HTTP_UPGRADE" in environ:  # a live viewer stays for hours
+            return self._inner(environ, start_response)
+        waited_s = self._waited_s(environ)
+        if not self._crowd.begin(waited_s):
+            self._shed()
+            self._sleep(self._crowd.refusal_s())
+            start_response(_STATUS, [*_HEADERS, ("X-Request-ID", os.urandom(8).hex())])
+            return [_BODY]
+        began = time.perf_counter()
+        try:
+            return self._inner(environ, start_response)
+        finally:
+            self._crowd.end(waited_s + time.perf_counter() - began)

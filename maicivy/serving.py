@@ -16,24 +16,19 @@ import ssl
 import sys
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import gevent
 from gunicorn.http import errors
 
-from maicivy.admission import Crowd
+from maicivy.admission import Admission, Crowd
 from maicivy.plain_posts import PlainPosts
 
-if TYPE_CHECKING:
-    from prometheus_client import Counter
-
-RETRY_S: Final = 2
 UNREAD_MS: Final = 30_000
 """After so long a client that takes nothing of its answer is cut off."""
 
 LINGER_S: Final = 1.0
 LINGER_BYTES: Final = 1 << 20
-_PEEK_BYTES: Final = 32
 _LAST_DATA_RECV: Final = 52
 _TCP_INFO_BYTES: Final = 56
 _MOST_BYTES: Final = 65_536
@@ -49,11 +44,9 @@ _REFUSALS: Final[tuple[tuple[type[Exception], tuple[int, str, str]], ...]] = (
     (ssl.SSLError, _BAD_REQUEST),
 )
 _OURS: Final = (errors.ConfigurationProblem, errors.InvalidResponseHeader, errors.InvalidResponseHeaderName)
-_PROBES: Final = frozenset({"/healthz", "/health", "/readyz", "/metrics"})
-"""Always served: a crowd is no reason to restart the process, and somebody should see it."""
 
 
-def answer(status: int, reason: str, code: str, message: str, *headers: str) -> bytes:
+def answer(status: int, reason: str, code: str, message: str) -> bytes:
     """A whole answer in the shape of `web/errors.py`, after which the connection ends. `%b` in it is for an id."""
     body = json.dumps({"success": False, "error": {"code": code, "message": message}}, separators=(",", ":"))
     lines = (
@@ -64,67 +57,37 @@ def answer(status: int, reason: str, code: str, message: str, *headers: str) -> 
         "Cache-Control: no-store",
         "X-Content-Type-Options: nosniff",
         "X-Request-ID: %b",
-        *headers,
     )
     return ("\r\n".join(lines) + "\r\n\r\n" + body).encode("ascii")
-
-
-_OVERLOADED: Final = answer(
-    *(503, "Service Unavailable", "overloaded", "too many requests at once; nothing of this one was kept"),
-    f"Retry-After: {RETRY_S}",
-    "Access-Control-Allow-Origin: *",  # nothing in it is for some origins only
-    "Access-Control-Expose-Headers: Retry-After",
-)
 
 
 class Worker(PlainPosts):
     """gunicorn's gevent worker, as maicivy needs it."""
 
-    def load_wsgi(self) -> None:
-        """Load the application, in the worker."""
-        super().load_wsgi()
-        from maicivy.metrics import REQUESTS_SHED  # in the master it would make a file of counters for the master
-
-        self._shed: Counter = REQUESTS_SHED
-
     def run(self) -> None:
         """Serve until told to stop."""
-        self._crowd = Crowd(time.perf_counter)
+        from maicivy.metrics import REQUESTS_SHED  # in the master it would make a file of counters for the master
+
+        crowd = Crowd(time.perf_counter)
         loop = gevent.get_hub().loop
         falls_asleep, wakes = loop.prepare(ref=False, priority=-2), loop.check(ref=False, priority=2)
-        falls_asleep.start(self._crowd.sleep)
-        wakes.start(self._crowd.wake)
+        falls_asleep.start(crowd.sleep)
+        wakes.start(crowd.wake)
+        self.wsgi.wsgi_app = Admission(self.wsgi.wsgi_app, crowd, _waited_s, gevent.sleep, REQUESTS_SHED.inc)
         super().run()
 
     def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:
-        """Serve a connection to its end, or send it away."""
+        """Serve a connection to its end."""
         if hasattr(socket, "TCP_USER_TIMEOUT") and client.family != socket.AF_UNIX:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MS)
-        if self._crowd.is_full and not _is_probe(client):
-            gevent.sleep(self._crowd.refusal_s())
-            self._shed.inc()
-            with suppress(OSError):
-                client.recv(_MOST_BYTES)  # closed with bytes unread, TCP would take the answer back
-                client.sendall(_OVERLOADED % _new_id())
-            client.close()
-            return
         super().handle(listener, client, addr)
 
     def handle_request(self, listener_name: Any, req: Any, sock: socket.socket, addr: Any) -> Any:
-        """Have the application answer a request, unless it is one too many."""
-        counts = not (_stays(req) or req.path in _PROBES)
-        if counts and not self._crowd.begin():
-            self._shed.inc()
-            _send(sock, _OVERLOADED % _new_id())
-            raise StopIteration  # which is how gunicorn says that the connection ends
-        came = time.perf_counter() - _waited_s(sock)
+        """Have the application answer a request."""
         try:
             goes_on = super().handle_request(listener_name, req, sock, addr)
         except TimeoutError:  # UNREAD_MS have passed; gunicorn would log that as an error of ours
-            raise StopIteration from None
-        finally:
-            if counts:
-                self._crowd.end(time.perf_counter() - came)
+            raise StopIteration from None  # which is how gunicorn says that the connection ends
         if req.unreader.buf.getbuffer().nbytes:  # who asks on without waiting for answers waits for the others' turn
             gevent.sleep(0)
         return goes_on
@@ -145,35 +108,23 @@ class Worker(PlainPosts):
         _send(client, answer(500, "Internal Server Error", "internal_error", message) % request_id)
 
 
-def _stays(req: Any) -> bool:
-    """Whether it is no request to be answered but a live viewer, who stays for hours."""
-    return any(name == "UPGRADE" for name, _ in req.headers)
-
-
 def _new_id() -> bytes:
     return os.urandom(8).hex().encode()
 
 
-def _waited_s(client: socket.socket) -> float:
-    """How long ago the last bytes of this client came in, as the kernel tells: 0 where it does not.
+def _waited_s(environ: dict[str, Any]) -> float:
+    """How long ago the last bytes of a request came in, as the kernel tells: 0 where it does not.
 
     `tcpi_last_data_recv` of `struct tcp_info` in linux/tcp.h, in milliseconds; asking costs one microsecond.
     """
+    client = environ.get("gunicorn.socket")
+    if client is None:
+        return 0.0
     try:
         told = client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
     except (OSError, AttributeError):  # a unix socket, or no Linux
         return 0.0
     return int.from_bytes(told[_LAST_DATA_RECV:_TCP_INFO_BYTES], sys.byteorder) / 1000
-
-
-def _is_probe(client: socket.socket) -> bool:
-    """Whether it asks for one of `_PROBES`; waits a moment for it to ask for anything."""
-    try:
-        client.settimeout(LINGER_S)
-        method, _, rest = client.recv(_PEEK_BYTES, socket.MSG_PEEK).partition(b" ")
-    except OSError:
-        return False
-    return method in (b"GET", b"HEAD") and rest.partition(b" ")[0].decode("latin-1") in _PROBES
 
 
 def _send(client: socket.socket, data: bytes) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from gunicorn.http import errors
 
-from maicivy.serving import Worker, _is_probe, _waited_s, answer
+from maicivy.serving import Worker, _waited_s, answer
 from maicivy.web.openapi.error_codes import CODES
 from tests.standalone.processes import wait_until
 
@@ -70,44 +70,25 @@ def test_what_is_our_fault_is_a_500_and_logged(pair: Pair, caplog: pytest.LogCap
 
 
 def test_an_answer_is_a_whole_one() -> None:
-    head, _, body = (
-        (answer(503, "Busy", "overloaded", "later", "Retry-After: 2") % b"0123").decode().partition("\r\n\r\n")
-    )
+    head, _, body = (answer(503, "Busy", "overloaded", "later") % b"0123").decode().partition("\r\n\r\n")
     assert head.startswith("HTTP/1.1 503 Busy\r\nConnection: close\r\n")
-    assert {"Retry-After: 2", "X-Request-ID: 0123", f"Content-Length: {len(body)}"} <= set(head.split("\r\n"))
+    assert {"X-Request-ID: 0123", f"Content-Length: {len(body)}"} <= set(head.split("\r\n"))
     assert json.loads(body) == {"success": False, "error": {"code": "overloaded", "message": "later"}}
+
+
+def waited_s(connection: socket.socket) -> float:
+    return _waited_s({"gunicorn.socket": connection})
 
 
 def test_the_kernel_tells_how_long_a_request_has_waited(pair: Pair) -> None:
     client, accepted = pair
     client.sendall(b"a")
-    wait_until(lambda: _waited_s(accepted) >= 0.05, what="the wait to grow")
+    wait_until(lambda: waited_s(accepted) >= 0.05, what="the wait to grow")
     client.sendall(b"b")
-    wait_until(lambda: _waited_s(accepted) < 0.05, what="the wait to begin anew")
+    wait_until(lambda: waited_s(accepted) < 0.05, what="the wait to begin anew")
 
 
 def test_a_unix_socket_does_not_tell() -> None:
     here, there = socket.socketpair()
     with here, there:
-        assert _waited_s(here) == 0
-
-
-@pytest.mark.parametrize(
-    ("asked", "is_one"),
-    [
-        (b"GET /healthz HTTP/1.1\r\n", True),
-        (b"HEAD /readyz HTTP/1.1\r\n", True),
-        (b"GET /metrics HTTP/1.1\r\n", True),
-        (b"GET /healthzz HTTP/1.1\r\n", False),
-        (b"POST /healthz HTTP/1.1\r\n", False),
-        (b"POST /api/v1/analytics/event HTTP/1.1\r\n", False),
-        (b"\xff\xff \xff", False),
-    ],
-)
-def test_a_probe_is_known_by_its_first_words_and_they_are_left_to_be_read(
-    pair: Pair, asked: bytes, is_one: bool
-) -> None:
-    client, accepted = pair
-    client.sendall(asked)
-    assert _is_probe(accepted) is is_one
-    assert accepted.recv(100) == asked
+        assert waited_s(here) == 0

@@ -43,7 +43,11 @@ def overload(target: Target, seconds: float, finding: Finding, is_measured: bool
     before = {kind: target.pss_mb(kind) for kind in ("web", "valkey")}
     headers = [(b"Host", b"x"), (b"Content-Type", b"application/json"), (b"Content-Length", b"%d" % len(BODY))]
     flood = Flood(target.port, request(b"POST", EVENT_PATH, headers, BODY), TIMES * capacity, CONNECTIONS)
+    cpu = {kind: target.cpu_s(kind) for kind in ("web", "worker", "valkey")}
     told = flood.run(seconds)
+    cores = {"client": told.busy_s / seconds} | {
+        kind: (target.cpu_s(kind) - was) / seconds for kind, was in cpu.items()
+    }
     after = {kind: target.pss_mb(kind) for kind in before}
     waiting = int(target.redis.hget(keys.INBOX_SIZE, "events") or 0)  # type: ignore[arg-type]
     share = told.rate(202) / capacity
@@ -59,6 +63,7 @@ def overload(target: Target, seconds: float, finding: Finding, is_measured: bool
         "no answer within 5 s": f"{told.unanswered / seconds:,.1f}/s",
         "cut off": f"{told.cut / seconds:,.1f}/s",
         "p50, p99 of accepted": f"{told.percentile_ms(50):.0f}, {p99:.0f} ms",
+        "cores": ", ".join(f"{kind} {busy:.2f}" for kind, busy in cores.items()),
         "memory": ", ".join(f"{kind} {before[kind]:.0f} to {after[kind]:.0f} MB" for kind in before),
         "in the inbox at the end": f"{waiting:,}",
     }

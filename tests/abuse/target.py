@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
 import shutil
 import signal
@@ -73,6 +74,11 @@ class Target:
     def pss_mb(self, kind: str) -> float:
         """Memory of the processes of a kind, shared pages divided among those who share them."""
         return sum(_pss_kb(pid) for pid in self.processes()[kind]) / 1024
+
+    def cpu_s(self, kind: str) -> float:
+        """CPU seconds that the processes of a kind have used."""
+        fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self.processes()[kind]]
+        return sum(int(field[11]) + int(field[12]) for field in fields) / os.sysconf("SC_CLK_TCK")
 
     def settle(self, finding: Finding) -> None:
         """Wait until everything accepted is stored and counted, and check the accounts."""

@@ -6,12 +6,13 @@ import json
 import re
 import socket
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 DEADLINE_S = 30.0
-_ANSWER = re.compile(rb"(?=HTTP/1\.\d \d\d\d )")  # gunicorn answers in the version that it was asked in
+_BEGINS = re.compile(rb"HTTP/1\.\d \d\d\d ")  # gunicorn answers in the version that it was asked in
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def exchange(port: int, sent: bytes) -> tuple[list[Answer], float]:
             while data := connection.recv(262_144):
                 received += data
         took = time.perf_counter() - began
-    return [_answer(text) for text in _ANSWER.split(received)[1:]], took
+    return list(_answers(received)), took
 
 
 def request(method: bytes, target: bytes, headers: list[tuple[bytes, bytes]], body: bytes = b"") -> bytes:
@@ -55,6 +56,15 @@ def request(method: bytes, target: bytes, headers: list[tuple[bytes, bytes]], bo
     return b"\r\n".join(lines)
 
 
-def _answer(text: bytes) -> Answer:
-    head, _, body = text.partition(b"\r\n\r\n")
-    return Answer(int(head[9:12]), head, body)
+def _answers(received: bytes) -> Iterator[Answer]:
+    """One behind the other; the last may be cut."""
+    while _BEGINS.match(received):
+        head, _, rest = received.partition(b"\r\n\r\n")
+        status = int(head[9:12])
+        length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+        if status < 200 or status in (204, 304) or _BEGINS.match(rest):  # or to a HEAD
+            body = b""
+        else:
+            body = rest[: int(length[1])] if length else rest
+        yield Answer(status, head, body)
+        received = rest[len(body) :]
