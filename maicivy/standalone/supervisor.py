@@ -22,7 +22,7 @@ from maicivy.standalone.keeper import Keeper
 from maicivy.standalone.process import Command, Process, StartRefused, describe_exit, last_line, see_log
 
 _BACKOFF_S = 0.25  # before the first restart; doubled by each further one
-_BACKOFF_MAX_S = 15.0
+_BACKOFF_MAX_S = 4.0  # what waits for a disk with room again, or for its port, should be back within ten seconds
 _STABLE_S = 20.0  # whoever ran this long starts with a clean slate
 _PROBE_EVERY_S = 0.03
 _CHORES_EVERY_S = 60.0
