@@ -37,7 +37,7 @@ SOON_S: Final = 0.06
 PATIENCE_S: Final = 0.12
 """In a crowd, a request that has waited that long before it was looked at is sent away as well."""
 
-REFUSALS_PER_S: Final = 800
+REFUSALS_PER_S: Final = 600
 """Each costs 50 to 100 microseconds."""
 
 RETRY_S: Final = 2
