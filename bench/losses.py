@@ -28,9 +28,16 @@ import redis
 from bench.processes import named
 from bench.servers import Servers, UsualDesign
 from tests.chaos.clients import Load, Record
+from tests.standalone.processes import wait_until
 
 BEFORE = 200
 """Events acknowledged before each kill."""
+
+WORKING = 50
+"""Events counted before each kill, for a worker that is still starting has nothing to lose."""
+
+STALLED_S = 30.0
+"""A worker that does nothing for so long, while Valkey is there and tasks wait, is started once more."""
 
 RESTORED_EVERY_S = 100.0
 """A Celery worker looks for messages that others took and never acknowledged when it starts, and then so often
@@ -49,6 +56,7 @@ class Losses:
     counted_twice: int
     other_answers: int
     still_queued: int
+    stalls: int
 
     def __str__(self) -> str:
         return "\n".join(
@@ -61,6 +69,7 @@ class Losses:
                 f"counted, but not or twice (a. l.)  {self.counted_twice:>8,}",
                 f"answers that were no 202 and no 503{self.other_answers:>8,}",
                 f"tasks that never ended             {self.still_queued:>8,}",
+                f"times the worker stood still       {self.stalls:>8,}",
             )
         )
 
@@ -80,19 +89,35 @@ def measure(rounds: int, seed: int = 1, visibility_s: int = 15, say: Callable[[s
     dice = random.Random(seed)
     with Servers() as servers:
         usual = servers.usual_design(USUAL_VISIBILITY_S=str(visibility_s))
+        stalls = 0
         load = Load(usual.port, seed, batches=(1,))
         load.start()
         try:
             for number in range(rounds):
                 load.wait_acknowledged(BEFORE)
+                stalls += not _works(usual)
                 time.sleep(dice.random() * 0.1)  # any moment of what a worker does
                 say(f"  {number + 1:>3} kill -9 {_strike(usual, dice)}")
+                load.pause()  # or the queue would grow while the worker starts
+                load.resume()
             load.wait_acknowledged(BEFORE)
             load.pause()
         finally:
             load.stop()
         left = _settled(usual, visibility_s)
-        return _verdict(usual, load.record(), left)
+        return _verdict(usual, load.record(), left, stalls)
+
+
+def _works(usual: UsualDesign) -> bool:
+    """Waits for the worker to be at work; false when it did not take any up, and was started once more by hand."""
+    reached = usual.counted() + WORKING
+    try:
+        wait_until(lambda: usual.counted() >= reached, STALLED_S)
+    except AssertionError:
+        usual.restart("celery", lambda: True)
+        wait_until(lambda: usual.counted() >= reached, STALLED_S, "a worker at work")
+        return False
+    return True
 
 
 def _strike(usual: UsualDesign, dice: random.Random) -> str:
@@ -120,7 +145,7 @@ def _settled(usual: UsualDesign, visibility_s: int) -> int:
     return left
 
 
-def _verdict(usual: UsualDesign, record: Record, left: int) -> Losses:
+def _verdict(usual: UsualDesign, record: Record, left: int, stalls: int) -> Losses:
     rows = [row[0] for row in usual.postgres.execute("SELECT uuid_send(id) FROM events").fetchall()]
     stored = set(rows)
     by_type: Counter[str] = Counter(
@@ -136,6 +161,7 @@ def _verdict(usual: UsualDesign, record: Record, left: int) -> Losses:
         counted_twice=sum(max(0, counted[kind] - rows) for kind, rows in by_type.items()),
         other_answers=len(record.unexpected),
         still_queued=left,
+        stalls=stalls,
     )
 
 

@@ -88,15 +88,18 @@ def table(figures: Mapping[str, Sequence[Figure]]) -> str:
 
 
 def markdown(titles: Mapping[str, str], figures: Mapping[str, Sequence[Figure]]) -> str:
-    """The table of docs/performance.md."""
+    """The table of docs/performance.md; rows without figures stand there as such."""
     lines = [
         "| row | figure | measured | beside it | ratio | to reach | met |",
         "|---|---|---|---|---|---|---|",
     ]
-    for row, found in figures.items():
+    for row, title in titles.items():
+        found = figures.get(row, ())
+        if not found:
+            lines.append(f"| `{row}`: {title} | not measured | | | | | |")
         for place, figure in enumerate(found):
             _, name, measured, reference, what, ratio, target, met = cells(row, figure)
-            first = f"`{row}`: {titles[row]}" if place == 0 else ""
+            first = f"`{row}`: {title}" if place == 0 else ""
             beside = f"{what}: {reference}" if reference else ""
             lines.append(f"| {first} | {name} | {measured} | {beside} | {ratio} | {target} | {met} |")
     return "\n".join(lines)
