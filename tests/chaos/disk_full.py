@@ -15,7 +15,7 @@ import redis
 from maicivy.standalone.datadir import DataDir
 from maicivy.standalone.postgres import Postgres
 from maicivy.storage import keys
-from tests.chaos.clients import event_of, post_answer
+from tests.chaos.clients import Load, event_of, post_answer
 from tests.chaos.fault import Arena, Fault
 from tests.chaos.system import System
 from tests.standalone.processes import wait_until
@@ -27,7 +27,7 @@ STAY_S = 5
 SHORT_STAY_S = 1
 """For how long it stays full after that."""
 
-SIZES = {"valkey": "24m", "postgres": "160m", "everything": "200m"}
+SIZES = {"valkey": "64m", "postgres": "512m", "everything": "512m"}
 """Enough for what they hold, and little enough to be filled at once."""
 
 
@@ -39,6 +39,7 @@ class DiskFull(Fault):
     def __init__(self, where: str) -> None:
         self.name = f"disk full:{where}"
         self.where = where
+        self.in_suite = where == "everything"
         self.disk = Path()
 
     @property
@@ -62,6 +63,9 @@ class DiskFull(Fault):
             subprocess.run(["cp", "-a", f"{made}/.", self.disk], check=True)
             shutil.rmtree(made)
         return System(home)
+
+    def load(self, system: System, seed: int) -> Load:
+        return Load(system.port, seed, pace_s=0.01)  # it is the ballast that is to fill the disk
 
     def strike(self, arena: Arena) -> str:
         ballast = self.disk / "ballast"

@@ -65,6 +65,8 @@ class Fault:
     rounds = 5
     missing: str | None = None
     """What this machine lacks to run it; None when nothing."""
+    in_suite = True
+    """Whether the test suite runs its short form, or others in it show the same."""
     is_short = False
     """Whether seconds matter more than thoroughness: so in the test suite."""
 

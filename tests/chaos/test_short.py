@@ -20,7 +20,7 @@ def grounds() -> list[list[Fault]]:
     """The faults of this machine, those together that may share a system."""
     shared: dict[object, list[Fault]] = {}
     for fault in catalogue():
-        if fault.missing is None:
+        if fault.missing is None and fault.in_suite:
             shared.setdefault(fault.ground, []).append(fault)
     return list(shared.values())
 
