@@ -23,10 +23,13 @@ from maicivy.errors import Unavailable
 from maicivy.storage.bell import BELL_S, Bell
 
 GATHER_FROM_EVENTS: Final = 8
-GATHER_S: Final = 0.02
-"""After a small batch, but of at least so many events, the next is given so long to gather; a trickle is never delayed.
-At 800 events a second this took an event from 129 to 87 us in the worker, 87 to 52 in Postgres and 71 to 40 in Redis
-(`python -m bench.collect`, on a busy machine)."""
+GATHER_LEAST_S: Final = 0.02
+GATHER_MOST_S: Final = 0.1
+GATHER_S_PER_EVENT: Final = 0.0005
+"""After a batch that is no full one, but has at least so many events, the next is given time to gather: the more, the
+more came. A trickle is never delayed. A transaction costs two milliseconds whatever it holds, so at 800 events a second
+the least took an event from 129 to 87 us in the worker, 87 to 52 in Postgres and 71 to 40 in Redis
+(`python -m bench.collect`, on a busy machine); what more does, docs/performance.md tells."""
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +86,7 @@ class Ingest(msgspec.Struct, frozen=True):
                 held = monotonic()
             events = self.once(consumer, linger_s)
             if GATHER_FROM_EVENTS <= events < self.batch // 2:
-                sleep(GATHER_S)
+                sleep(min(GATHER_MOST_S, max(GATHER_LEAST_S, events * GATHER_S_PER_EVENT)))
             elif not events:
                 bell.release()
                 if not self.once(consumer, 0):

@@ -26,6 +26,9 @@ INGEST_QUEUE: Final = "ingest"
 UPKEEP_QUEUE: Final = "upkeep"
 
 RINGS_APART_S: Final = 0.02
+HEARD_S: Final = 0.1
+"""A bell that hangs still because somebody works is not tried again for so long: whoever works looks once more after
+letting it go, and by default lets it go only when nothing has come for ten times as long."""
 
 log = logging.getLogger(__name__)
 
@@ -99,9 +102,10 @@ class CeleryDoorbell:
         pause = threading.Event()
         while self._wanted.wait():
             self._wanted.clear()
+            rang = False
             try:
-                self.ring_now()
+                rang = self.ring_now()
             except Exception as error:  # noqa: BLE001 - an edge: the thread must live, and the sweeper rings too
                 log.warning("doorbell_failed", extra={"error": type(error).__name__})
                 pause.wait(1.0)
-            pause.wait(RINGS_APART_S)
+            pause.wait(RINGS_APART_S if rang else HEARD_S)
