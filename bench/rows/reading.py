@@ -35,7 +35,7 @@ def measure(wanted: frozenset[str], effort: Effort, servers: Servers) -> Figures
     empty = [each[EMPTY] for each in rounds]
     figures = [
         Figure(
-            f"p99 {path.rpartition('analytics/')[2]}",
+            f"p99 {path.rpartition('analytics/')[2].partition('before=')[0]}",
             "ms",
             [each[path].percentile_ms(99) for each in rounds],
             Target("<", 20.0),
