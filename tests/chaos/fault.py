@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -173,14 +174,15 @@ def recover(arena: Arena) -> float:
     started = time.monotonic()
     event = event_of(arena.dice)
     event_id = UUID(event["id"])
+    since = arena.system.now() - timedelta(hours=1)
     arena.sent(event)
     wait_until(lambda: post(arena.system.port, event), RECOVERY_S, "an event acknowledged after the fault")
 
     def stored() -> bool:
         try:
             with arena.system.database() as database:
-                query = "SELECT count(*) FROM analytics_events WHERE id = %s AND created_at > now() - interval '1 h'"
-                row = database.execute(query, [event_id]).fetchone()
+                query = "SELECT count(*) FROM analytics_events WHERE id = %s AND created_at > %s"
+                row = database.execute(query, [event_id, since]).fetchone()
                 return row is not None and row[0] == 1
         except psycopg.Error:  # it may still be starting
             return False

@@ -53,9 +53,9 @@ def check(
         except AssertionError as error:
             verdict.breaches.append(str(error))
         _compare_ids(database, rows, record, verdict)
-        verdict.breaches += _differences("counter", expected_counters(database, rows), _counters(client))
+        verdict.breaches += _differences("counter", expected_counters(database, rows, system.zone), _counters(client))
         verdict.breaches += _differences("theme", _themes(database, rows), _ranking(client))
-        verdict.breaches += _compare_visitors(client, database, rows)
+        verdict.breaches += _compare_visitors(client, database, rows, system.zone)
         balanced = accounts or (lambda ledger: ledger["received"] == settled(ledger))
         try:
             wait_until(lambda: balanced(ledger_of(client)), 10)
@@ -86,13 +86,13 @@ def settled(ledger: Counter[str]) -> int:
     return ledger.total() - ledger["received"]
 
 
-def expected_counters(database: psycopg.Connection[Any], table: str) -> Counter[str]:
-    """Every `analytics:stats:*` counter, by GROUP BY over the rows."""
+def expected_counters(database: psycopg.Connection[Any], table: str, zone: str) -> Counter[str]:
+    """Every `analytics:stats:*` counter, by GROUP BY over the rows; days are those of `zone`."""
     expected: Counter[str] = Counter()
     periods = ", ".join(f"to_char(at, '{pattern}')" for pattern in PERIODS.values())
     rows = database.execute(
         f"SELECT {periods}, event_type, letter, count(*)"
-        " FROM (SELECT created_at AT TIME ZONE 'UTC' AS at, event_type, event_data ->> 'type' AS letter"
+        f" FROM (SELECT created_at AT TIME ZONE '{zone}' AS at, event_type, event_data ->> 'type' AS letter"
         f" FROM {table}) events GROUP BY 1, 2, 3, 4, 5"
     )
     for *keys_of_periods, event_type, letter, n in rows:
@@ -137,11 +137,11 @@ def _compare_ids(database: psycopg.Connection[Any], table: str, record: Record, 
         verdict.breaches.append(f"{len(strangers)} events are stored that nobody sent")
 
 
-def _compare_visitors(client: redis.Redis, database: psycopg.Connection[Any], table: str) -> list[str]:
+def _compare_visitors(client: redis.Redis, database: psycopg.Connection[Any], table: str, zone: str) -> list[str]:
     breaches = []
     for period, pattern in PERIODS.items():
         rows = database.execute(
-            f"SELECT to_char(created_at AT TIME ZONE 'UTC', '{pattern}'), count(DISTINCT visitor_id)"
+            f"SELECT to_char(created_at AT TIME ZONE '{zone}', '{pattern}'), count(DISTINCT visitor_id)"
             f" FROM {table} GROUP BY 1"
         )
         for key, exact in rows:

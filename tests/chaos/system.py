@@ -7,6 +7,7 @@ import signal
 import subprocess
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +15,7 @@ from urllib.parse import quote
 import psycopg
 import redis
 
+from maicivy import faults
 from maicivy.config import runtime_dir
 from tests.e2e.running import Up
 from tests.standalone.processes import processes_of, wait_until
@@ -31,9 +33,23 @@ class System:
         run = runtime_dir(home)
         self.redis_url = environ.get("REDIS_URL", f"unix://{quote(str(run / 'valkey.sock'))}")
         self.database_url = environ.get("DATABASE_URL", f"postgresql://maicivy@/maicivy?host={quote(str(run))}")
+        self.zone = environ.get("MAICIVY_TIMEZONE", "UTC")
         self._environ = {"MAICIVY_EVENT_RATE_LIMIT": "0", "MAICIVY_FAULTS_DIR": str(self.faults)} | environ
         self.up = Up(home, **self._environ)
         self.port = self.up.port
+
+    def now(self) -> datetime:
+        """The time by its clock, which may be shifted."""
+        shift_s = 0.0
+        with suppress(FileNotFoundError):
+            shift_s = float((self.faults / faults.CLOCK).read_text())
+        return datetime.now(UTC) + timedelta(seconds=shift_s)
+
+    def set_clock(self, now: datetime) -> None:
+        """Have it take this moment for the present one."""
+        aside = self.faults / "clock.new"  # nobody must read half a number
+        aside.write_text(str((now - datetime.now(UTC)).total_seconds()))
+        aside.replace(self.faults / faults.CLOCK)
 
     def redis(self) -> redis.Redis:
         """A client of its Redis, past any proxy in between. To be closed."""
