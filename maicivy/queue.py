@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import Final
+from typing import Any, Final
 
 from celery import Celery
+from kombu.connection import Connection
 
 from maicivy.config import Settings
 from maicivy.storage.bell import Bell
@@ -26,6 +27,7 @@ INGEST_QUEUE: Final = "ingest"
 UPKEEP_QUEUE: Final = "upkeep"
 
 RINGS_APART_S: Final = 0.02
+RECONNECT_S: Final = 1
 HEARD_S: Final = 0.1
 """A bell that hangs still because somebody works is not tried again for so long: whoever works looks once more after
 letting it go, and by default lets it go only when nothing has come for ten times as long."""
@@ -33,9 +35,22 @@ letting it go, and by default lets it go only when nothing has come for ten time
 log = logging.getLogger(__name__)
 
 
+class BrokerConnection(Connection):
+    """Tries a broker that is away once a second, for ever.
+
+    Celery would wait two seconds longer each time, up to thirty, and has no setting for that: after a minute without
+    Redis nobody would have stored anything for another quarter of a minute.
+    """
+
+    def _ensure_connection(self, *args: Any, **kwargs: Any) -> Any:
+        kwargs |= {"interval_start": RECONNECT_S, "interval_step": RECONNECT_S, "interval_max": RECONNECT_S}
+        return super()._ensure_connection(*args, **kwargs)  # type: ignore[no-untyped-call]
+
+
 def celery_app(settings: Settings) -> Celery:
     """A Celery application with maicivy's settings and no tasks: `workers.app` adds those, the web only sends."""
     app = Celery("maicivy", broker=settings.broker_url, set_as_current=False)
+    app.amqp.Connection = BrokerConnection
     app.conf.update(
         task_ignore_result=True,
         task_acks_late=True,
