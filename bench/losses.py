@@ -33,9 +33,6 @@ from tests.standalone.processes import wait_until
 BEFORE = 200
 """Events acknowledged before each kill."""
 
-WORKING = 50
-"""Events counted before each kill, for a worker that is still starting has nothing to lose."""
-
 STALLED_S = 30.0
 """A worker that does nothing for so long, while Valkey is there and tasks wait, is started once more."""
 
@@ -95,10 +92,10 @@ def measure(rounds: int, seed: int = 1, visibility_s: int = 15, say: Callable[[s
         try:
             for number in range(rounds):
                 load.wait_acknowledged(BEFORE)
-                stalls += not _works(usual)
                 time.sleep(dice.random() * 0.1)  # any moment of what a worker does
                 say(f"  {number + 1:>3} kill -9 {_strike(usual, dice)}")
-                load.pause()  # or the queue would grow while the worker starts
+                load.pause()
+                stalls += not _works(usual)
                 load.resume()
             load.wait_acknowledged(BEFORE)
             load.pause()
@@ -109,13 +106,15 @@ def measure(rounds: int, seed: int = 1, visibility_s: int = 15, say: Callable[[s
 
 
 def _works(usual: UsualDesign) -> bool:
-    """Waits for the worker to be at work; false when it did not take any up, and was started once more by hand."""
-    reached = usual.counted() + WORKING
+    """Waits for an empty queue, for a worker that is still starting has nothing to lose when it is killed.
+
+    False when the worker did not take up its work, and was started once more.
+    """
     try:
-        wait_until(lambda: usual.counted() >= reached, STALLED_S)
+        wait_until(lambda: not usual.redis.llen("events"), STALLED_S)
     except AssertionError:
         usual.restart("celery", lambda: True)
-        wait_until(lambda: usual.counted() >= reached, STALLED_S, "a worker at work")
+        wait_until(lambda: not usual.redis.llen("events"), 2 * STALLED_S, "a worker at work")
         return False
     return True
 
