@@ -2,33 +2,46 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 import psycopg
 import sqlalchemy as sa
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from maicivy.errors import RejectedByDatabase, Unavailable
 
 POOL_TIMEOUT_S = 3
 CONNECT_TIMEOUT_S = 3
 STATEMENT_TIMEOUT_MS = 30_000
+REST_S = 1.0
+
+_RESTING = "maicivy_resting_since"
 
 
 def postgres_engine(url: str, pool_size: int, statement_timeout_ms: int = STATEMENT_TIMEOUT_MS) -> sa.Engine:
-    """An engine whose statements end on the server too: a greenlet that is killed leaves its query running."""
-    return sa.create_engine(
+    """An engine whose statements end on the server too: a greenlet that is killed leaves its query running.
+
+    A connection that has rested is tried before it is handed out. One that is in use all the time is not: that cost a
+    quarter of the processor time of a timeline (measured), and tells nothing new.
+    """
+    engine = sa.create_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=POOL_TIMEOUT_S,
-        pool_pre_ping=True,
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_S,
             "application_name": "maicivy",
             "options": f"-c statement_timeout={statement_timeout_ms} -c timezone=UTC",
         },
     )
+    sa.event.listen(engine, "checkin", _note_rest)
+    sa.event.listen(engine, "checkout", partial(_try_rested, engine))
+    return engine
 
 
 @contextmanager
@@ -58,3 +71,16 @@ def _reason(error: BaseException) -> str:
     state = getattr(error, "sqlstate", None)
     first = str(error).partition("\n")[0][:200]
     return f"{state}: {first}" if state else first
+
+
+def _note_rest(_connection: Any, record: ConnectionPoolEntry) -> None:
+    record.info[_RESTING] = time.monotonic()
+
+
+def _try_rested(engine: sa.Engine, connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+    """What `pool_pre_ping` does, for connections that have rested for longer than `REST_S`."""
+    if time.monotonic() - record.info.get(_RESTING, float("inf")) > REST_S:
+        try:
+            engine.dialect.do_ping(connection)
+        except psycopg.Error as error:
+            raise sa.exc.InvalidatePoolError from error  # it and all others are made anew
