@@ -37,6 +37,8 @@ class Figure:
     reference: str = ""
     reference_rounds: Sequence[float] = field(default_factory=list)
     note: str = ""
+    is_detail: bool = False
+    """Left out of the table; it is in the JSON file."""
 
     @property
     def value(self) -> float:
@@ -81,6 +83,7 @@ class Figure:
             "target": None if self.target is None else asdict(self.target),
             "met": self.met,
             "note": self.note,
+            "is_detail": self.is_detail,
         }
 
     @classmethod
@@ -94,6 +97,7 @@ class Figure:
             written["reference"] or "",
             written["reference_rounds"],
             written["note"],
+            written.get("is_detail", False),
         )
 
     def _paired(self, combine: Callable[[float, float], float]) -> float | None:

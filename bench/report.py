@@ -78,6 +78,7 @@ def cells(row: str, figure: Figure) -> tuple[str, ...]:
 
 def table(figures: Mapping[str, Sequence[Figure]]) -> str:
     """Aligned columns, the notes below."""
+    figures = {row: [figure for figure in found if not figure.is_detail] for row, found in figures.items()}
     lines = [HEAD, *(cells(row, figure) for row, found in figures.items() for figure in found)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
@@ -94,7 +95,7 @@ def markdown(titles: Mapping[str, str], figures: Mapping[str, Sequence[Figure]])
         "|---|---|---|---|---|---|---|",
     ]
     for row, title in titles.items():
-        found = figures.get(row, ())
+        found = [figure for figure in figures.get(row, ()) if not figure.is_detail]
         if not found:
             lines.append(f"| `{row}`: {title} | not measured | | | | | |")
         for place, figure in enumerate(found):

@@ -17,7 +17,7 @@ _MEANING: tuple[tuple[str, str, Target | None], ...] = (
     (r"^retention_s\b|^retention_s_", "s", Target("<", 1.0)),
     (r"^rebuild_s\b", "s", Target("<", 30.0)),
     (r"mix|half", "answers", Target("<=", 0)),
-    (r"bytes_per_event_kept$", "bytes", Target("<", 180)),
+    (r"^bytes_per_event$", "bytes", Target("<", 180)),
     (r"bytes", "bytes", None),
     (r"_ms\b|_ms_", "ms", None),
     (r"_s\b|_s_", "s", None),
@@ -34,7 +34,7 @@ def _scene(row: str, title: str, take: Callable[[int], dict[str, float]], events
 
 def _figure(name: str, rounds: list[float]) -> Figure:
     unit, target = next(((unit, target) for pattern, unit, target in _MEANING if re.search(pattern, name)), ("", None))
-    return Figure(name.replace("_", " "), unit, rounds, target)
+    return Figure(name.replace("_", " "), unit, rounds, target, is_detail=target is None)
 
 
 SCENES = (
