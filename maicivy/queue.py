@@ -90,6 +90,8 @@ def celery_app(settings: Settings) -> Celery:
         broker_transport_options={
             "socket_timeout": 5.0,
             "socket_connect_timeout": 2.0,
+            # A link that has gone silent is dropped after twice this and a second; after 51 s by default.
+            "health_check_interval": 5,
             "visibility_timeout": 3600,
             "global_keyprefix": "maicivy:celery:",
         },

@@ -19,6 +19,16 @@ CONNECT_TIMEOUT_S = 3
 STATEMENT_TIMEOUT_MS = 30_000
 REST_S = 1.0
 
+# A link that has gone silent (a machine without power, a firewall that forgot) tells nobody. TCP asks after five
+# seconds, and after eleven it is over; by default it would ask after two hours. Unix sockets ignore this.
+_KEEPALIVE = {
+    "keepalives": 1,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 11_000,
+}
+
 _RESTING = "maicivy_resting_since"
 
 
@@ -36,6 +46,7 @@ def postgres_engine(url: str, pool_size: int, statement_timeout_ms: int = STATEM
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_S,
             "application_name": "maicivy",
+            **_KEEPALIVE,
             "options": f"-c statement_timeout={statement_timeout_ms} -c timezone=UTC",
         },
     )
