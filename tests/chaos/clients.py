@@ -210,12 +210,14 @@ def post(port: int, event: dict[str, Any], timeout_s: float = 5) -> bool:
     return post_answer(port, event, timeout_s)[0] == 202
 
 
-def post_answer(port: int, body: dict[str, Any] | list[dict[str, Any]], timeout_s: float = 15) -> tuple[int, str]:
+def post_answer(
+    port: int, body: dict[str, Any] | list[dict[str, Any]], timeout_s: float = 15, agent: str = "chaos"
+) -> tuple[int, str]:
     """Send an event, or several together, once; status and Retry-After of the answer, 0 when there was none."""
     path = "/api/v1/analytics/event" + ("/batch" if isinstance(body, list) else "")
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
     try:
-        connection.request("POST", path, json.dumps(body))
+        connection.request("POST", path, json.dumps(body), {"User-Agent": agent})
         answer = connection.getresponse()
         return answer.status, answer.headers.get("Retry-After", "")
     except (OSError, http.client.HTTPException):
