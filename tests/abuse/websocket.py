@@ -46,7 +46,7 @@ VIEWERS: Final = 500
 NEVER_READING: Final = 50
 PER_ADDRESS: Final = 20
 MOST_MS: Final = 100.0
-MOST_GROWTH_MB: Final = 60.0
+MOST_GROWTH_MB: Final = 80.0
 """What the web process may grow by for 500 viewers, of whom 50 have a queue full of frames."""
 
 GIVEN_UP_S: Final = SILENT_TIMEOUTS * TIMEOUT_S + 5
@@ -354,7 +354,9 @@ def _measured_crowd(target: Target, finding: Finding) -> None:
 
     scale = threading.Thread(target=weigh)
     scale.start()
+    began, waited_s = time.monotonic(), _waited_s(target)
     heard = watch_among_sleepers(target, finding, VIEWERS, NEVER_READING, 400, 20.0, 3000)
+    waiting = (_waited_s(target) - waited_s) / (time.monotonic() - began)
     over.set()
     scale.join()
     after = target.pss_mb("web")
@@ -366,9 +368,16 @@ def _measured_crowd(target: Target, finding: Finding) -> None:
     )
     finding.figures["post to frame"] = (
         f"p50 {heard.percentile_ms(50):.1f} ms, p99 {heard.percentile_ms(99):.1f} ms, max "
-        f"{heard.percentile_ms(100):.1f} ms, {slow} frames of {MOST_MS:.0f} ms or more"
+        f"{heard.percentile_ms(100):.1f} ms, {slow} frames of {MOST_MS:.0f} ms or more; "
+        f"web was ready and had no processor {waiting:.0%} of the time"
     )
     finding.figures["web"] = f"{before:.1f} MB before, {max(most):.1f} MB at most, {after:.1f} MB after"
+
+
+def _waited_s(target: Target) -> float:
+    """How long the web processes were ready to run while others had the processors: what a slow machine adds."""
+    tasks = [task for pid in target.processes()["web"] for task in Path(f"/proc/{pid}/task").iterdir()]
+    return sum(int((task / "schedstat").read_text().split()[1]) for task in tasks) / 1e9
 
 
 def _post_flood(port: int, events: int, awake: Crowd) -> None:
