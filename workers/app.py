@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import socket
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from celery import Celery, signals
 
 from maicivy import logs, queue
 from maicivy.bootstrap import Maicivy, build
 from maicivy.config import Settings, runtime_dir
+
+COLLECT_AFTER: Final = 20_000
+"""Objects made and not yet gone, from which on the collector looks for garbage: two full batches' worth."""
 
 settings = Settings.from_env()
 app: Celery = queue.celery_app(settings)
@@ -41,6 +45,10 @@ def _configure_logging(**_: Any) -> None:
 @signals.worker_process_init.connect  # type: ignore[untyped-decorator]
 def _start_afresh(**_: Any) -> None:
     parts.cache_clear()
+    # What was loaded until now stays for good, and a batch that comes to be has nothing that is garbage before its end:
+    # left alone, the collector took 1.9 of 2.7 us for each event decoded, looking through both again and again.
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER)
 
 
 @signals.worker_ready.connect  # type: ignore[untyped-decorator]
