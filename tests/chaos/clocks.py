@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -25,14 +26,18 @@ AFTER = 50
 """Events acknowledged after a turn."""
 
 REPEATED = 20
-BERLIN = "Europe/Berlin"
+UTC_ZONE, BERLIN = "UTC", "Europe/Berlin"
+_IN_SUITE = {"clock:year", "clock:winter time", "clock:hour back over midnight"}
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
 
 class Clock(Fault):
     """What has to do with time."""
 
-    zone = "UTC"
+    def __init__(self, name: str, zone: str) -> None:
+        self.name = f"clock:{name}"
+        self.zone = zone
+        self.in_suite = self.name in _IN_SUITE
 
     @property
     def ground(self) -> object:
@@ -45,10 +50,6 @@ class Clock(Fault):
 class Turn(Clock):
     """The clock passes one moment. Ids sent before it and again after it count once; a visit goes on."""
 
-    def __init__(self, name: str, zone: str = "UTC") -> None:
-        self.name = f"clock:{name}"
-        self.zone = zone
-
     def strike(self, arena: Arena) -> str:
         moments = _MOMENTS[self.name](arena.system.now())
         for moment in moments:
@@ -57,17 +58,21 @@ class Turn(Clock):
 
     def _pass(self, arena: Arena, moment: datetime) -> None:
         system = arena.system
-        agent = f"Mozilla/5.0 (walker {arena.dice.random()})"
         repeated = [event_of(arena.dice) for _ in range(REPEATED)]
-        before, after, other = (event_of(arena.dice) for _ in range(3))
-        arena.sent(*repeated, before, after, other)
-        with arena.quiet():  # a day's counters live for 90 days: what waited over more than that would not be counted
-            system.set_clock(moment - timedelta(seconds=LEAD_S))
-        _send(system, repeated)
-        _send(system, [before], agent)
-        wait_until(lambda: _rows(system, [before]), 30, "an event stored before the turn")
-        assert system.now() < moment, "too slow to be there before the turn"
-        wait_until(lambda: system.now() > moment, LEAD_S + 1, "the turn")
+        lead_s = LEAD_S
+        while True:
+            agent = f"Mozilla/5.0 (walker {arena.dice.random()})"
+            before, after, other = (event_of(arena.dice) for _ in range(3))
+            arena.sent(*repeated, before, after, other)
+            with arena.quiet():  # a day's counters live for 90 days: what waits for longer than that is not counted
+                system.set_clock(moment - timedelta(seconds=lead_s))
+            _send(system, repeated)
+            _send(system, [before], agent)
+            wait_until(partial(_rows, system, [before]), 30, "an event stored before the turn")
+            if system.now() < moment:
+                break
+            lead_s *= 2  # a busy machine
+        wait_until(lambda: system.now() > moment, lead_s + 1, "the turn")
         _send(system, repeated)
         _send(system, [after], agent)
         _send(system, [other], f"{agent} and a newcomer")
@@ -83,8 +88,8 @@ class Turn(Clock):
 class Jump(Clock):
     """The clock is set, forward or back, under load."""
 
-    def __init__(self, name: str, jump: timedelta, *, over_midnight: bool = False) -> None:
-        self.name = f"clock:{name}"
+    def __init__(self, name: str, zone: str, jump: timedelta, *, over_midnight: bool = False) -> None:
+        super().__init__(name, zone)
         self._jump = jump
         self._over_midnight = over_midnight
 
@@ -145,6 +150,12 @@ def _week_53() -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
+def _new_year() -> list[datetime]:
+    """Within the week 53: in Berlin, and an hour later for visitor ids."""
+    at = datetime(_long_year() + 1, 1, 1, tzinfo=UTC)
+    return [at - HOUR, at]
+
+
 def _change(now: datetime, *, to_summer: bool) -> datetime:
     """The next time that clocks in Berlin are changed."""
     zone = ZoneInfo(BERLIN)
@@ -166,16 +177,16 @@ _MOMENTS: dict[str, Callable[[datetime], list[datetime]]] = {
     "clock:midnight": lambda now: [_midnight(now)],
     "clock:month": lambda now: [_month(now)],
     "clock:week 53": lambda _: [_week_53()],
-    "clock:year": lambda _: [datetime(_long_year() + 1, 1, 1, tzinfo=UTC)],
+    "clock:year": lambda _: _new_year(),
     "clock:end of week 53": lambda _: [_week_53() + 7 * DAY],
     "clock:summer time": lambda now: _around(_change(now, to_summer=True)),
     "clock:winter time": lambda now: _around(_change(now, to_summer=False)),
 }
 
 FAULTS: list[Fault] = [
-    Jump("day ahead", DAY),
-    Jump("hour back", -HOUR),
-    Jump("hour back over midnight", -HOUR, over_midnight=True),
-    *(Turn(name) for name in ("midnight", "month", "week 53", "year", "end of week 53")),
-    *(Turn(name, BERLIN) for name in ("summer time", "winter time")),
+    Jump("day ahead", UTC_ZONE, DAY),
+    Jump("hour back", UTC_ZONE, -HOUR),
+    *(Turn(name, UTC_ZONE) for name in ("midnight", "month", "week 53", "end of week 53")),
+    *(Turn(name, BERLIN) for name in ("year", "summer time", "winter time")),
+    Jump("hour back over midnight", BERLIN, -HOUR, over_midnight=True),
 ]

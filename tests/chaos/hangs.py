@@ -17,7 +17,7 @@ from tests.chaos.oracle import Verdict
 from tests.chaos.system import System
 
 HANG_S = 10
-SHORT_HANG_S = 3
+SHORT_HANG_S = 2
 PAGE_S = 1.0
 """A page of the site takes 2 ms; one that waited for the hanging server would take as long as it hangs."""
 

@@ -23,6 +23,7 @@ COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
 """The message of Postgres' wire protocol: a simple query, its length, its text."""
 
 STORING = b"COPY incoming"
+_IN_SUITE = {"link:cut answer redis", "link:lost append redis", "link:lost COMMIT postgres", "link:silent postgres"}
 
 
 class LinkedSystem(System):
@@ -70,6 +71,7 @@ class LinkFault(Fault):
 
     def __init__(self, kind: str, link: str) -> None:
         self.name = f"link:{kind} {link}"
+        self.in_suite = self.name in _IN_SUITE
         self.link = link
 
     @property

@@ -1,4 +1,4 @@
-"""The short form of `bin/chaos`: every fault that this machine can run, a round or a few each.
+"""The short form of `bin/chaos`: the faults that this machine can run, a round or a few each.
 
 Those that need no system of their own share one, so that starting and stopping does not take longer than the harm.
 """
