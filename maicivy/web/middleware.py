@@ -26,6 +26,9 @@ from maicivy.metrics import METHODS, REQUEST_DURATION, method_label
 if TYPE_CHECKING:  # typeshed's names for PEP 3333; there is no such module at run time
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+GZIP_MIN_BYTES: Final = 1024
+GZIP_LEVEL: Final = 6
+
 RULE: Final = "maicivy.rule"
 """Where in the environment a rule stands that was matched without Flask."""
 
@@ -54,7 +57,8 @@ def init_app(app: Flask, settings: Settings) -> None:
     """Install it around `app`."""
     app.config.update(
         COMPRESS_ALGORITHM=["gzip"],
-        COMPRESS_MIN_SIZE=1024,
+        COMPRESS_MIN_SIZE=GZIP_MIN_BYTES,
+        COMPRESS_LEVEL=GZIP_LEVEL,
         COMPRESS_MIMETYPES=["application/json", "text/html", "text/css", "text/csv", "text/javascript", "text/plain"],
         COMPRESS_REGISTER=False,
     )

@@ -17,9 +17,9 @@ from flask import Blueprint, Response, render_template, request
 from markupsafe import Markup, escape
 
 from maicivy import __version__
-from maicivy.web import params
 from maicivy.web.openapi import document
 from maicivy.web.openapi.outline import outline
+from maicivy.web.params import Query
 
 # The pages run no script; connect-src is for what people paste into the console from the documentation, whose examples
 # say localhost where the address bar may say 127.0.0.1.
@@ -56,7 +56,7 @@ def style() -> Response:
 @blueprint.get("/api/openapi.json")
 def openapi() -> Response:
     """The OpenAPI document."""
-    params.known()
+    Query(request.environ).known()
     return _kept(_document(), "application/json")
 
 
