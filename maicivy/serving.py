@@ -88,8 +88,9 @@ class Worker(PlainPosts):
             goes_on = super().handle_request(listener_name, req, sock, addr)
         except TimeoutError:  # UNREAD_MS have passed; gunicorn would log that as an error of ours
             raise StopIteration from None  # which is how gunicorn says that the connection ends
-        if req.unreader.buf.getbuffer().nbytes:  # who asks on without waiting for answers waits for the others' turn
-            gevent.sleep(0)
+        # Whose next request is there already waits for the others' turn. Else an answer that waits for nothing is given
+        # to one connection over and over: p99 of /healthz was 65 ms at a median of 0.4, 16 connections asking.
+        _give_way()
         return goes_on
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:  # noqa: ARG002
@@ -106,6 +107,13 @@ class Worker(PlainPosts):
         self.log.error("unexpected_error", exc_info=exc, extra=facts)
         message = "an error of ours; it was logged with the id in X-Request-ID"
         _send(client, answer(500, "Internal Server Error", "internal_error", message) % request_id)
+
+
+def _give_way() -> None:
+    """Once round the event loop. `sleep(0)` is less: the loop looks for what has come in after fifty of them only."""
+    hub = gevent.get_hub()
+    with hub.loop.idle(priority=2) as turn:
+        hub.wait(turn)
 
 
 def _new_id() -> bytes:
