@@ -22,6 +22,7 @@ from workers.schedule import schedule
 settings = Settings.from_env()
 app: Celery = queue.celery_app(settings)
 app.conf.beat_schedule = schedule()
+app.conf.beat_scheduler = "workers.clockwork:Scheduler"
 
 
 @lru_cache(maxsize=1)

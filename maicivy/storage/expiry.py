@@ -55,6 +55,12 @@ class Expiry:
         """UTC days that `table` has partitions for."""
         return self._partitions.days(table)
 
+    def now(self) -> datetime:
+        """The time, as Postgres has it."""
+        with postgres_errors(), self._engine.connect() as connection:
+            now: datetime = connection.execute(sa.text("/* expiry.now */ SELECT now()")).scalar_one()
+            return now
+
     def look(self, table: str, day: date) -> Dropped:
         """What `drop` would drop."""
         with postgres_errors(), self._engine.begin() as connection:
