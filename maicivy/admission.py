@@ -25,13 +25,13 @@ MOST_WINDOW_S: Final = 1.0
 CROWD: Final = 20
 """Answers in a window from which on they tell something; until there are, it may last longer."""
 
-STANDING_S: Final = 0.04
+STANDING_S: Final = 0.1
 """When no answer of a window took less, people stand in line."""
 
 RESTED: Final = 0.1
 """A loop that rested for more of the window can do more."""
 
-SOON_S: Final = 0.06
+SOON_S: Final = 0.12
 """In a crowd, as many requests are worked on at once as were answered in such a time."""
 
 PATIENCE_S: Final = 0.12
