@@ -1,8 +1,9 @@
 """Equal questions that are asked at the same time, answered together.
 
 Nobody gets an answer that is older than the question: a caller joins a computation that has not begun, never one that
-is on its way, for that may have read already what has changed since. So nothing is cached here, and a question that
-nobody else asks is answered as if this were not there.
+is on its way, for that may have read already what has changed since. While one is on its way the next waits for it, so
+that a crowd is two computations, not many; but not for long, for it may hang. Nothing is cached here, and a question
+that nobody else asks is answered as if this were not there.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import threading
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 Value = TypeVar("Value")
+
+PATIENCE_S: Final = 0.1
 
 
 @dataclass(slots=True)
@@ -26,10 +29,11 @@ class _Round(Generic[Value]):
 
 
 class Joint(Generic[Value]):
-    """Safe for threads. Holds nothing but the computations that are about to begin."""
+    """Safe for threads. Holds nothing but the computations that are about to begin or on their way."""
 
     def __init__(self) -> None:
         self._open: dict[Hashable, _Round[Value]] = {}
+        self._begun: dict[Hashable, _Round[Value]] = {}
         self._lock = threading.Lock()
 
     def get(self, key: Hashable, compute: Callable[[], Value]) -> Value:
@@ -54,7 +58,7 @@ class Joint(Generic[Value]):
 
     def _lead(self, key: Hashable, led: _Round[Value], compute: Callable[[], Value]) -> Value:
         try:
-            self._let_join(key)
+            self._let_join(key, led)
             value = compute()
             led.values.append(value)
             return value
@@ -62,13 +66,21 @@ class Joint(Generic[Value]):
             led.error = error
             raise
         finally:
+            with self._lock:
+                if self._begun.get(key) is led:
+                    del self._begun[key]
             led.over.release()
 
-    def _let_join(self, key: Hashable) -> None:
+    def _let_join(self, key: Hashable, led: _Round[Value]) -> None:
         try:
-            # Under gevent: a turn for all whose requests have arrived. Without it an answer that waits for nothing
-            # would be given to one connection over and over, while the rest queue.
-            time.sleep(0)
+            before = self._begun.get(key)
+            if before is None:
+                # Under gevent: a turn for all whose requests have arrived. Without it an answer that waits for nothing
+                # would be given to one connection over and over, while the rest queue.
+                time.sleep(0)
+            elif before.over.acquire(timeout=PATIENCE_S):
+                before.over.release()
         finally:
             with self._lock:
                 del self._open[key]
+                self._begun[key] = led

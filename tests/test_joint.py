@@ -76,8 +76,9 @@ def test_when_the_first_is_killed_the_others_ask_for_themselves(monkeypatch: pyt
     assert sorted(answer.result(10) for answer in others) == [1, 2]
 
 
-def test_a_computation_that_has_begun_is_not_joined() -> None:
-    """What it has read already may have changed since."""
+def test_a_computation_that_has_begun_is_not_joined(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it has read already may have changed since. It is waited for, but not for ever."""
+    monkeypatch.setattr(module, "PATIENCE_S", 0.01)
     joint, asked = Joint[int](), iter(range(9))
     inner: list[int] = []
 
@@ -90,6 +91,30 @@ def test_a_computation_that_has_begun_is_not_joined() -> None:
 
     assert joint.get("key", compute) == 0
     assert inner == [1]
+
+
+def test_the_next_computation_waits_until_the_one_before_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PATIENCE_S", 60.0)
+    joint, running, asked = Joint[int](), threading.Event(), iter(range(9))
+    seen: list[int] = []
+    go_on = threading.Event()
+
+    def slow() -> int:
+        turn = next(asked)
+        seen.append(turn)
+        running.set()
+        assert go_on.wait(10)
+        seen.append(turn)
+        return turn
+
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(joint.get, "key", slow)
+        assert running.wait(10)
+        others = [pool.submit(joint.get, "key", slow) for _ in range(2)]
+        go_on.set()
+        assert first.result(10) == 0
+        assert max(other.result(10) for other in others) in (1, 2)
+    assert seen == sorted(seen)
 
 
 def test_different_questions_have_different_answers() -> None:
