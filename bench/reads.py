@@ -1,11 +1,12 @@
 """How long every read takes over 100,000 events, beside a route that does nothing, in one run.
 
-    python -m bench.reads [--events 100000] [--days 30] [--clicks 0.1] [--concurrency 8] [--seconds 2] [--rounds 3]
+    python -m bench.reads [--events 100000] [--days 30] [--clicks 0.1] [--concurrency 16] [--seconds 2] [--rounds 3]
 
 Starts servers of its own (PostgreSQL, Valkey, gunicorn with one worker), fills them with a month of history, one in
 ten events a click with a position, and asks each URL over and over from `concurrency` connections that wait for
-nothing. Routes take turns, a round of `seconds` each, so that noise falls on all of them. The target is the issue's:
-p99 below 25 ms. Nothing is asserted here.
+nothing. Routes take turns, a round of `seconds` each, so that noise falls on all of them. `web ms` is what a request
+costs of the web server's processor time, which says more than any p99 while the machine has other work to do. The
+target is the issue's: p99 below 20 ms. Nothing is asserted here.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import sqlalchemy as sa
 
 from bench import history
 from bench.closed_loop import Samples, run
+from bench.processes import cpu_s
 from maicivy.config import sqlalchemy_url
 from maicivy.migrate import upgrade
 from maicivy.standalone.datadir import DataDir
@@ -36,7 +38,7 @@ from maicivy.standalone.valkey import Valkey
 ROOT = Path(__file__).parents[1]
 EMPTY = "/healthz"
 API = "/api/v1/analytics"
-TARGET_MS = 25.0
+TARGET_MS = 20.0
 
 
 def paths(keyset: str) -> list[str]:
@@ -68,7 +70,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=100_000)
     parser.add_argument("--days", type=float, default=30)
     parser.add_argument("--clicks", type=float, default=0.1)
-    parser.add_argument("--concurrency", type=int, default=8)
+    parser.add_argument("--concurrency", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default="", help="only paths that contain this, and the empty route")
@@ -126,10 +128,13 @@ def _measure(home: DataDir, valkey: Valkey, chosen: list[str], arguments: argpar
         for path in chosen:
             run(port, path, arguments.concurrency, 0.3)
         results: dict[str, list[Samples]] = {path: [] for path in chosen}
+        used_s = dict.fromkeys(chosen, 0.0)
         for _ in range(arguments.rounds):
             for path in chosen:
+                before_s = sum(cpu_s(web.pid).values())
                 results[path].append(run(port, path, arguments.concurrency, arguments.seconds))
-        _print(results, arguments.concurrency)
+                used_s[path] += sum(cpu_s(web.pid).values()) - before_s
+        _print(results, used_s, arguments.concurrency)
     finally:
         web.terminate()
         web.wait(20)
@@ -150,7 +155,7 @@ def _wait_until_it_serves(port: int, web: subprocess.Popen[bytes], log: Path) ->
     raise SystemExit(f"gunicorn does not serve:\n{log.read_text()[-3000:]}")
 
 
-def _print(rounds: dict[str, list[Samples]], concurrency: int) -> None:
+def _print(rounds: dict[str, list[Samples]], used_s: dict[str, float], concurrency: int) -> None:
     """The quietest round stands beside the sum of all: on a shared machine the rest is other people's work."""
     results = {path: Samples() for path in rounds}
     for path, each in rounds.items():
@@ -159,12 +164,14 @@ def _print(rounds: dict[str, list[Samples]], concurrency: int) -> None:
     reference = results[EMPTY]
     print(f"concurrency {concurrency}, load average {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     print(
-        f"{'path':<46} {'p50 ms':>7} {'p99 ms':>7} {'quietest':>8} {'max ms':>7} {'req/s':>6} {'of empty':>8}  status"
+        f"{'path':<46} {'web ms':>7} {'p50 ms':>7} {'p99 ms':>7} {'quietest':>8} {'max ms':>7} {'req/s':>6}"
+        f" {'of empty':>8}  status"
     )
     for path, samples in results.items():
         quietest = min(each.percentile_ms(99) for each in rounds[path])
         print(
-            f"{path.removeprefix(API):<46} {samples.percentile_ms(50):7.2f} {samples.percentile_ms(99):7.2f}"
+            f"{path.removeprefix(API):<46} {used_s[path] / len(samples.seconds) * 1000:7.2f}"
+            f" {samples.percentile_ms(50):7.2f} {samples.percentile_ms(99):7.2f}"
             f" {quietest:8.2f} {samples.percentile_ms(100):7.1f} {samples.rate:6.0f}"
             f" {samples.rate / reference.rate:8.2f}  {samples.statuses}{'' if quietest < TARGET_MS else '  OVER'}"
         )

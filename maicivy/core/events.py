@@ -54,9 +54,8 @@ def uuid7(unix_ms: int, random: bytes) -> UUID:
 
 def timestamp_text(moment: datetime) -> str:
     """RFC 3339 in UTC with `Z`, and as few fractional digits as hold the value: none, three or six."""
-    utc = moment.astimezone(UTC).replace(tzinfo=None)
-    precision = "seconds" if not utc.microsecond else "microseconds" if utc.microsecond % 1000 else "milliseconds"
-    return utc.isoformat(timespec=precision) + "Z"
+    text = moment.astimezone(UTC).isoformat()[: -len("+00:00")]  # six digits, or none
+    return f"{text[:-3] if moment.microsecond and not moment.microsecond % 1000 else text}Z"
 
 
 def announcement(event: Event) -> dict[str, Any]:

@@ -6,13 +6,14 @@ total order and a limit. Nothing here writes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Any, Final, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import psycopg
 import sqlalchemy as sa
 
 from maicivy.core.periods import day_bounds
@@ -60,7 +61,7 @@ class PostgresEventQueries:
                 skipped = _latest(connection, _KEYS, site_id, place, now, limit=1, offset=offset - 1)
                 if not skipped:
                     return []
-                place = (skipped[0].created_at, skipped[0].id)
+                place = skipped[0]
             return [StoredEvent(*row) for row in _latest(connection, _COLUMNS, site_id, place, now, limit=limit)]
 
         return self._ask("timeline", latest)
@@ -108,19 +109,37 @@ def _latest(
     *,
     limit: int,
     offset: int = 0,
-) -> Sequence[Any]:
+) -> list[tuple[Any, ...]]:
     values: dict[str, object] = {"site_id": site_id, "limit": limit, "offset": offset}
     if before is not None:
         values |= {"at": before[0], "id": before[1]}
     until = max(now if before is None else before[0], _EPOCH)
-    rows: Sequence[Any] = ()
+    rows: list[tuple[Any, ...]] = []
     # Far back the search begins widely: a window that turns out too small has cost a pass over all of it.
     for window in WINDOWS if offset < FAR_BACK else WINDOWS[1:]:
         bound = {} if window is None else {"since": until - window}
-        rows = connection.execute(_timeline(columns, bool(bound), before is not None), values | bound).all()
+        rows = _rows(connection, _timeline(columns, bool(bound), before is not None), values | bound)
         if len(rows) == limit:
             break
     return rows
+
+
+def _rows(connection: sa.Connection, statement: sa.TextClause, values: dict[str, object]) -> list[tuple[Any, ...]]:
+    """What the driver says. By way of SQLAlchemy 50 events cost 0.30 ms of processor time, of which it took 0.13."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    try:
+        return driver.execute(_for_driver(statement, connection.dialect), values).fetchall()
+    except psycopg.OperationalError:
+        if driver.closed:  # and so, probably, are the others; SQLAlchemy would do the same
+            connection.invalidate()
+            connection.engine.dispose()
+        raise
+
+
+@cache
+def _for_driver(statement: sa.TextClause, dialect: sa.Dialect) -> bytes:
+    return str(statement.compile(dialect=dialect)).encode()
 
 
 @cache

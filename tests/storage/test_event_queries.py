@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from maicivy.core.events import Event
 from maicivy.core.ports import EventQueries
 from maicivy.errors import Unavailable
+from maicivy.storage import connections
 from maicivy.storage.event_queries import _COLUMNS, _KEYS, MAX_POSITION, PostgresEventQueries, _heatmap, _timeline
 from maicivy.storage.schema import day_partition
 from tests.events import NOON, event, event_id
@@ -331,6 +332,24 @@ def test_events_of_one_second_come_by_time_and_then_by_id(queries: EventQueries,
     for place, row in enumerate(rows):
         assert queries.timeline(1, 10, 0, (row.created_at, row.id), NOON) == rows[place + 1 :]
         assert queries.timeline(1, 10, place + 1, None, NOON) == rows[place + 1 :]
+
+
+def test_connections_that_broke_cost_one_answer(
+    queries: EventQueries, engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "REST_S", 60.0)  # so that none is tried before it is used
+    pooled = connections.postgres_engine(engine.url.render_as_string(hide_password=False), 3)
+    with pooled.connect() as one, pooled.connect() as other:
+        died = [int(connection.execute(sa.text("SELECT pg_backend_pid()")).scalar_one()) for connection in (one, other)]
+    with engine.connect() as killer:
+        for pid in died:
+            killer.execute(sa.text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+    pooled_queries = PostgresEventQueries(pooled)
+    with pytest.raises(Unavailable):
+        pooled_queries.timeline(1, 50, 0, None, NOON)
+    for _ in died:
+        assert pooled_queries.timeline(1, 50, 0, None, NOON) == []
+    pooled.dispose()
 
 
 def test_a_database_that_is_away_is_unavailable(tmp_path: object) -> None:
