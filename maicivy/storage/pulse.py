@@ -7,6 +7,7 @@ What does is whether the server lets anybody in.
 
 from __future__ import annotations
 
+import _thread
 import contextvars
 import threading
 import time
@@ -46,19 +47,22 @@ class Pulse:
         answers: list[T] = []
         errors: list[BaseException] = []
 
+        over = threading.Lock()
+        over.acquire()
+
         def ask() -> None:
             try:
                 answers.append(question())
             except BaseException as error:  # noqa: BLE001 - it is raised again, where it is waited for
                 errors.append(error)
+            finally:
+                over.release()
 
-        thread = threading.Thread(target=contextvars.copy_context().run, args=(ask,), name="question", daemon=True)
-        thread.start()
-        thread.join(PATIENCE_S)
-        while thread.is_alive():
-            if not self._beats() and thread.is_alive():
+        # Not threading.Thread, which waits until the thread has begun: that took a sixth of what a timeline costs.
+        _thread.start_new_thread(contextvars.copy_context().run, (ask,))
+        while not over.acquire(timeout=PATIENCE_S):
+            if not self._beats() and over.locked():
                 raise Unavailable("postgres", "it hangs")
-            thread.join(PATIENCE_S)
         if errors:
             raise errors[0]
         return answers[0]
