@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -11,6 +11,7 @@ import msgspec
 import psycopg
 import sqlalchemy as sa
 
+from maicivy import faults
 from maicivy.errors import Unavailable
 from maicivy.metrics import DATABASE_DURATION, timed
 from maicivy.storage.connections import postgres_errors
@@ -56,10 +57,10 @@ class Expiry:
         return self._partitions.days(table)
 
     def now(self) -> datetime:
-        """The time, as Postgres has it."""
+        """The time, as Postgres has it; where a test has shifted the clock, it has shifted all."""
         with postgres_errors(), self._engine.connect() as connection:
             now: datetime = connection.execute(sa.text("/* expiry.now */ SELECT now()")).scalar_one()
-            return now
+            return now + timedelta(seconds=faults.clock_shift_s())
 
     def look(self, table: str, day: date) -> Dropped:
         """What `drop` would drop."""

@@ -26,6 +26,9 @@ RECOVERY_S = 60
 BEFORE = 100
 """Events acknowledged in a round before it hurts."""
 
+SHORT_PACE_S = 0.02
+"""Between two requests of a client in the suite, where comparing what piles up takes longer than the harm."""
+
 
 @dataclass
 class Arena:
@@ -77,7 +80,7 @@ class Fault:
 
     def load(self, system: System, seed: int) -> Load:
         """The clients."""
-        return Load(system.port, seed)
+        return Load(system.port, seed, pace_s=SHORT_PACE_S if self.is_short else 0.0)
 
     def strike(self, arena: Arena) -> str:
         """Hurt it, under load, and let it go on; what was done, in a few words. An AssertionError is a breach."""

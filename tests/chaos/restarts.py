@@ -35,6 +35,7 @@ class Restart(Fault):
         self.signum = signum
         self.ending = ending
         self.parts_from_viewers = parts_from_viewers
+        self.in_suite = kind in _IN_SUITE
         self._cut = 0
 
     def strike(self, arena: Arena) -> str:
@@ -106,7 +107,10 @@ class Viewer(threading.Thread):
         """Leave."""
         self._socket.close(timeout=1)
         self.join(10)
+        self._socket.shutdown()  # closed by the other side, it would stay open here
 
+
+_IN_SUITE = ("gunicorn master", "celery main", ALL)
 
 FAULTS: list[Fault] = [
     Restart("web reload", "gunicorn master", signal.SIGHUP, "web worker", parts_from_viewers=True),
