@@ -25,19 +25,22 @@ MOST_WINDOW_S: Final = 1.0
 CROWD: Final = 20
 """Answers in a window from which on they tell something; until there are, it may last longer."""
 
-STANDING_S: Final = 0.1
+STANDING_S: Final = 0.03
 """When no answer of a window took less, people stand in line."""
 
 RESTED: Final = 0.1
 """A loop that rested for more of the window can do more."""
 
-SOON_S: Final = 0.12
+SOON_S: Final = 0.04
 """In a crowd, as many requests are worked on at once as were answered in such a time."""
 
-PATIENCE_S: Final = 0.12
-"""In a crowd, a request that has waited that long before it was looked at is sent away as well."""
+LEAST: Final = 128
+"""So many at once are never too many: large batches take long, and a few dozen clients that send them are no flood."""
 
-REFUSALS_PER_S: Final = 600
+PATIENCE_S: Final = 0.12
+"""In a crowd, a request that has waited that long before it was looked at is sent away as well, if `LEAST` are at work."""
+
+REFUSALS_PER_S: Final = 500
 """Each costs 50 to 100 microseconds."""
 
 RETRY_S: Final = 2
@@ -75,11 +78,17 @@ class Crowd:
 
     def begin(self, waited_s: float) -> bool:
         """Whether a request that has waited so long is to be worked on; if so, `end` must follow."""
-        self._look()
-        if self._working >= self._most or (self._most < inf and waited_s > PATIENCE_S):
+        most = self.most
+        if self._working >= (LEAST if waited_s > PATIENCE_S and most < inf else most):
             return False
         self._working += 1
         return True
+
+    @property
+    def most(self) -> float:
+        """So many requests may be worked on at once; infinite when there is no crowd."""
+        self._look()
+        return self._most
 
     def end(self, took_s: float) -> None:
         """A request that was begun has got its answer, so long after it came."""
@@ -110,7 +119,7 @@ class Crowd:
         if lasted_s < WINDOW_S or (self._answered < CROWD and lasted_s < MOST_WINDOW_S):
             return
         is_crowded = self._answered >= CROWD and self._least_s > STANDING_S and self._rested_s < RESTED * lasted_s
-        self._most = max(CROWD, self._answered / lasted_s * SOON_S) if is_crowded else inf
+        self._most = max(LEAST, self._answered / lasted_s * SOON_S) if is_crowded else inf
         self._began = now
         self._answered = 0
         self._least_s = inf
