@@ -38,7 +38,7 @@ LEAST: Final = 128
 """So many at once are never too many: large batches take long, and a few dozen clients that send them are no flood."""
 
 PATIENCE_S: Final = 0.12
-"""In a crowd, a request that has waited that long before it was looked at is sent away as well, if `LEAST` are at work."""
+"""In a crowd, who has waited that long before being looked at is sent away as soon as `LEAST` are worked on."""
 
 REFUSALS_PER_S: Final = 500
 """Each costs 50 to 100 microseconds."""
