@@ -27,7 +27,7 @@ AFTER = 50
 
 REPEATED = 20
 UTC_ZONE, BERLIN = "UTC", "Europe/Berlin"
-_IN_SUITE = {"clock:year", "clock:winter time", "clock:hour back over midnight"}
+_IN_SUITE = {"clock:year", "clock:hour back over midnight"}
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
 

@@ -53,6 +53,7 @@ class Hang(Fault):
 
     def __init__(self, name: str, kind: str) -> None:
         self.name = f"hang:{name}"
+        self.in_suite = name != "postgres"
         self.kind = kind
 
     @property
@@ -83,6 +84,7 @@ class Hang(Fault):
         longest = 0.0
         while time.monotonic() < until:
             event, at = event_of(arena.dice), time.monotonic()
+            arena.sent(event)  # refused, and yet it may be kept: Valkey reads what lies in its socket when it wakes up
             assert not post(arena.system.port, event, 15), "acknowledged while Valkey stands still"
             longest = max(longest, time.monotonic() - at)
         assert longest < ANSWER_S, f"a request waited {longest:.1f} s for Valkey"

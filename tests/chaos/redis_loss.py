@@ -98,6 +98,7 @@ class Truncated(OwnValkey):
     """kill -9 amid a write: the file ends with half a record, or, while nothing moves, is cut anywhere near its end."""
 
     name = "redis:truncated"
+    in_suite = False
 
     def harm(self, arena: Arena, valkey: OwnServer) -> str:
         valkey.kill()

@@ -110,7 +110,7 @@ class Viewer(threading.Thread):
         self._socket.shutdown()  # closed by the other side, it would stay open here
 
 
-_IN_SUITE = ("gunicorn master", "celery main", ALL)
+_IN_SUITE = (ALL,)
 
 FAULTS: list[Fault] = [
     Restart("web reload", "gunicorn master", signal.SIGHUP, "web worker", parts_from_viewers=True),

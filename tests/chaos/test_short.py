@@ -10,7 +10,7 @@ import pytest
 from tests.chaos.__main__ import catalogue, table
 from tests.chaos.fault import Fault, run_on_one
 
-ROUNDS = {"kill": 8}
+ROUNDS = {"kill": 5}
 SEED = 20251208
 
 pytestmark = pytest.mark.e2e
