@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from tests.chaos.hangs import family, standing_still
 from tests.e2e.running import Up
 from tests.standalone.processes import wait_until
 
@@ -35,19 +34,6 @@ def up() -> Iterator[Up]:
         shutil.rmtree(parent, ignore_errors=True)
 
 
-@contextmanager
-def hanging(pids: list[int]) -> Iterator[None]:
-    """Processes that run no further within the block."""
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
-
-
 def test_readers_are_told_of_a_postgres_that_hangs_and_served_when_it_is_back(up: Up) -> None:
     def status(path: str) -> int:
         try:
@@ -57,17 +43,11 @@ def test_readers_are_told_of_a_postgres_that_hangs_and_served_when_it_is_back(up
             with error:
                 return error.code
 
+    server = up.child("postgres", "-D")
+    assert server is not None
     questions = [f"/api/v1/analytics/{name}" for name in ("timeline", "timeline?offset=1", "export/themes")]
     assert [status(question) for question in questions] == [200, 200, 200]
-    with hanging(postgres_of(up)):
+    with standing_still(family(server)):
         assert [status(question) for question in questions] == [503, 503, 503]
         assert status("/healthz") == 200
     wait_until(lambda: [status(question) for question in questions] == [200, 200, 200], 10, "answers")
-
-
-def postgres_of(up: Up) -> list[int]:
-    """The server and its children, the connections' among them."""
-    server = up.child("postgres", "-D")
-    assert server is not None
-    children = Path(f"/proc/{server}/task/{server}/children").read_text().split()
-    return [server, *map(int, children)]
