@@ -117,10 +117,6 @@ class PlainPosts(GeventWorker):  # type: ignore[misc]
             or os.environ.get("SCRIPT_NAME")
         )
 
-    def admits(self) -> bool:
-        """Whether another plain request is to be served here; for a subclass to say. Otherwise gunicorn gets it."""
-        return True
-
     def handle(self, listener: socket.socket, client: socket.socket, addr: Any) -> None:
         """Serve a connection until it ends."""
         try:
@@ -152,7 +148,7 @@ class PlainPosts(GeventWorker):  # type: ignore[misc]
             while True:
                 data = client.recv(MAX_BYTES, socket.MSG_PEEK)
                 request = plain(data)
-                if request is None or not self.alive or not self.admits():
+                if request is None or not self.alive:
                     return bool(data)
                 environ, taken = request
                 client.recv(taken)

@@ -151,9 +151,7 @@ def test_a_bell_that_rings_is_not_rung_again_until_it_goes_out(parts: Maicivy, r
     assert 0 < redis_client.ttl(keys.BELL) <= 5
 
 
-def test_without_postgres_the_batch_stays_in_the_inbox(parts: Maicivy, monkeypatch: pytest.MonkeyPatch) -> None:
-    parts.inbox.append([event(at=now())])
-
+def drain_without_postgres(parts: Maicivy, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(_: Any) -> Any:
         raise Unavailable("postgres", "test")
 
@@ -161,6 +159,11 @@ def test_without_postgres_the_batch_stays_in_the_inbox(parts: Maicivy, monkeypat
         patch.setattr(parts.store, "store", away)
         with pytest.raises(Unavailable):
             drain(parts)
+
+
+def test_without_postgres_the_batch_stays_in_the_inbox(parts: Maicivy, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts.inbox.append([event(at=now())])
+    drain_without_postgres(parts, monkeypatch)
     assert parts.inbox.status().events == 1
     drain(parts)
     assert len(stored_ids(parts)) == 1
@@ -171,14 +174,7 @@ def test_a_batch_that_could_not_be_stored_does_not_wait_for_its_reader_to_be_tak
 ) -> None:
     monkeypatch.setattr(inbox_module, "CLAIM_AFTER_S", 3600)
     parts.inbox.append([event(at=now())])
-
-    def away(_: Any) -> Any:
-        raise Unavailable("postgres", "test")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(parts.store, "store", away)
-        with pytest.raises(Unavailable):
-            drain(parts)
+    drain_without_postgres(parts, monkeypatch)
     assert parts.ingest.once("test", 0) == 1
 
 
