@@ -13,13 +13,49 @@ DEFAULT_SITE: Final = 1
 PAGE_VIEW: Final = "page_view"
 LETTER: Final = "letter_generated"
 LETTER_TYPES: Final = ("motivation", "anti_motivation")
+ENGAGEMENT: Final = "engagement"
+"""How long a page was looked at and how far it was scrolled: extends a visit and counts as nothing else."""
 
 # Older names of seed 001's clients, and the one name under which each is stored.
 ALIASES: Final = {
     "letter_generate": LETTER,
     "cv_theme_selected": "cv_theme_change",
     "pdf_downloaded": "pdf_download",
+    "pageview": PAGE_VIEW,
 }
+
+
+class Traits(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What is known of the circumstances of an event when it is taken in; what follows from it, the worker works out.
+
+    Attributes:
+        user_agent: as sent, cut to `core.identity.MAX_USER_AGENT_CHARS`.
+        language: primary tag of the browser's first language, in lower case: `en`, `fr`.
+        country: ISO 3166-1 alpha-2 in capitals; `region` and `city` are names in English. Empty: not known.
+        screen_width, screen_height: CSS pixels; 0: not known.
+        utm: source, medium, campaign, term, content, where the sender gave them apart from the URL.
+        click_id: name of the click id that the landing page's URL carried (`gclid`), never its value.
+        interactive: False for an event that does not keep a visit from being a bounce.
+        engagement_ms, scroll_depth: of an engagement event: visible time, and 0 to 100 percent of the page.
+        bot: the sender says that no person did this.
+    """
+
+    user_agent: str = ""
+    language: str = ""
+    country: str = ""
+    region: str = ""
+    city: str = ""
+    screen_width: int = 0
+    screen_height: int = 0
+    utm: tuple[str, str, str, str, str] | None = None
+    click_id: str = ""
+    interactive: bool = True
+    engagement_ms: int = 0
+    scroll_depth: int = 0
+    bot: bool = False
+
+
+NO_TRAITS: Final = Traits()
 
 
 class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -39,6 +75,7 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     referrer: str
     session_duration: int
     created_at: datetime
+    traits: Traits = NO_TRAITS
 
 
 def uuid_of(value: int) -> UUID:

@@ -1,6 +1,6 @@
 """Partitions: made before they are needed, listed, and dropped with what they hold.
 
-`analytics_events` has one per UTC day, `visitors` one per salt day, `event_ids` one per generation. A partition is
+`analytics_events` and `visits` have one per UTC day, `visitors` one per salt day, `event_ids` one per generation. A partition is
 made aside and attached, which locks out nobody who writes to the others.
 """
 
@@ -22,7 +22,7 @@ GENERATION_LOCK: Final = 0x6D61_6901
 """Advisory lock: shared by every storing transaction, exclusive while event_ids moves on to its next generation."""
 
 _PARTITION_LOCK: Final = 0x6D61_6902
-_NAME: Final = re.compile(r"(analytics_events|visitors)_([0-9]{4})([0-9]{2})([0-9]{2})")
+_NAME: Final = re.compile(r"(analytics_events|visits|visitors)_([0-9]{4})([0-9]{2})([0-9]{2})")
 
 
 class Partitions:
@@ -34,7 +34,8 @@ class Partitions:
 
     def ensure(self, event_days: Iterable[date], visitor_days: Iterable[date]) -> None:
         """Make what is missing for these UTC days. Costs nothing when nothing is."""
-        wanted = {("analytics_events", day) for day in event_days} | {("visitors", day) for day in visitor_days}
+        wanted = {(table, day) for day in event_days for table in ("analytics_events", "visits")}
+        wanted |= {("visitors", day) for day in visitor_days}
         missing = sorted(item for item in wanted if day_partition(*item) not in self._known)
         if not missing:
             return
@@ -91,7 +92,9 @@ def _make(connection: sa.Connection, table: str, day: date) -> None:
         if table == "visitors"
         else (f"{day} 00:00+00", f"{following} 00:00+00")
     )
-    connection.execute(sa.text(f"CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"))
+    # A visit grows as its events come: room for its next version on the same page spares the index an entry.
+    options = " WITH (fillfactor = 80)" if table == "visits" else ""
+    connection.execute(sa.text(f"CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS){options}"))
     connection.execute(sa.text(f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{low}') TO ('{high}')"))
 
 
@@ -99,7 +102,7 @@ def _names(connection: sa.Connection) -> frozenset[str]:
     names = connection.execute(
         sa.text(
             "/* partitions.names */ SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
-            " WHERE i.inhparent IN ('analytics_events'::regclass, 'visitors'::regclass)"
+            " WHERE i.inhparent IN ('analytics_events'::regclass, 'visits'::regclass, 'visitors'::regclass)"
         )
     )
     return frozenset(names.scalars())
