@@ -97,7 +97,9 @@ def test_events_of_the_first_version_are_still_there_and_found(
     PostgresEventStore(engine, ZoneInfo("UTC")).store([Parcel("1-0", 3, clicks, [])])
     migrate("downgrade", "0001")
     migrate("upgrade")
-    PostgresEventStore(engine, ZoneInfo("UTC")).store([Parcel("2-0", 1, [event("button_click", {"x": 0, "y": 0}, at=at, page_url="/cv")], [])])
+    PostgresEventStore(engine, ZoneInfo("UTC")).store(
+        [Parcel("2-0", 1, [event("button_click", {"x": 0, "y": 0}, at=at, page_url="/cv")], [])]
+    )
     queries = PostgresEventQueries(engine)
     assert len(queries.timeline(1, 10, 0, None, at)) == 4
     spots = queries.heatmap(1, "/cv", at - timedelta(hours=1), at + timedelta(hours=1), 10)
