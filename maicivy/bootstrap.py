@@ -29,6 +29,7 @@ from maicivy.storage.redis_clients import blocking_redis, fast_redis
 from maicivy.storage.refusals import Refusals
 from maicivy.storage.rollups import Rollups
 from maicivy.storage.salts import RedisSaltBox
+from maicivy.storage.sites import PostgresSites, SiteDirectory
 from maicivy.storage.worker_metrics import WorkerMetrics
 
 
@@ -50,6 +51,8 @@ class Maicivy:
     live: RedisLiveFeed
     refusals: Refusals
     salts: RedisSaltBox
+    sites: PostgresSites
+    site_directory: SiteDirectory
     heartbeats: Heartbeats
     worker_metrics: WorkerMetrics
     bell: Bell
@@ -78,6 +81,7 @@ def build(settings: Settings) -> Maicivy:
     inbox = RedisInbox(fast, blocking, settings.inbox_max_bytes)
     counters = RedisCounters(fast, settings.timezone)
     live = RedisLiveFeed(fast, blocking)
+    sites = PostgresSites(engine, fast)
     bell = Bell(fast)
     return Maicivy(
         settings=settings,
@@ -94,6 +98,8 @@ def build(settings: Settings) -> Maicivy:
         live=live,
         refusals=Refusals(fast),
         salts=RedisSaltBox(fast, settings.secret_key),
+        sites=sites,
+        site_directory=SiteDirectory(fast, sites, _now),
         heartbeats=Heartbeats(fast),
         worker_metrics=WorkerMetrics(fast),
         bell=bell,

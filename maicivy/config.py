@@ -58,6 +58,7 @@ class Settings:
     db_pool: int
     secret_key: str
     ingest_token: str | None
+    admin_token: str | None
     log_level: str
     trusted_proxies: int
     event_rate_limit: int
@@ -145,7 +146,8 @@ class _Reader:
             worker_concurrency=self._int("MAICIVY_WORKER_CONCURRENCY", 1, 1, 64),
             db_pool=self._int("MAICIVY_DB_POOL", 10, 1, 1000),
             secret_key=self._secret_key(env, data_dir),
-            ingest_token=self._token(),
+            ingest_token=self._token("MAICIVY_INGEST_TOKEN"),
+            admin_token=self._token("MAICIVY_ADMIN_TOKEN"),
             log_level=self._choice("LOG_LEVEL", "info", ("debug", "info", "warning", "error")),
             trusted_proxies=self._int("MAICIVY_TRUSTED_PROXIES", 0, 0, 16),
             event_rate_limit=self._int("MAICIVY_EVENT_RATE_LIMIT", 100, 0, 1_000_000),
@@ -273,12 +275,10 @@ class _Reader:
             self._problems.append("MAICIVY_FAULTS_DIR lets tests kill processes; production must not set it")
         return Path(value).absolute() if value else None
 
-    def _token(self) -> str | None:
-        value = self._raw("MAICIVY_INGEST_TOKEN")
+    def _token(self, name: str) -> str | None:
+        value = self._raw(name)
         if value is not None and (len(value) < MIN_TOKEN_CHARS or not value.isascii()):
-            self._problems.append(
-                f"MAICIVY_INGEST_TOKEN must be at least {MIN_TOKEN_CHARS} characters, all of them ASCII"
-            )
+            self._problems.append(f"{name} must be at least {MIN_TOKEN_CHARS} characters, all of them ASCII")
         return value
 
     def _secret_key(self, env: str, data_dir: Path) -> str:

@@ -80,6 +80,7 @@ def test_the_own_name_wins_over_its_alias(tmp_path: Path) -> None:
         ("REDIS_URL", "localhost:6379"),
         ("HOST", "a\nb"),
         ("MAICIVY_INGEST_TOKEN", "short"),
+        ("MAICIVY_ADMIN_TOKEN", "short"),
     ],
 )
 def test_a_bad_value_is_refused_by_name(tmp_path: Path, name: str, value: str) -> None:
@@ -180,6 +181,7 @@ WORDS = [
     "CELERY_BROKER_URL",
     "SECRET_KEY",
     "MAICIVY_INGEST_TOKEN",
+    "MAICIVY_ADMIN_TOKEN",
     "LOG_LEVEL",
     "MAICIVY_TIMEZONE",
     "MAICIVY_CORS_ORIGINS",

@@ -45,6 +45,9 @@ LIVE_CLIENTS: Final = "maicivy:live:clients"
 REBUILD: Final = "maicivy:rebuild"
 """Token of the rebuild that may switch its aggregates in. An hour, or until it has."""
 
+SITES: Final = "maicivy:sites"
+"""Copy of the sites in Postgres, as JSON: what web processes go by. No end: the worker keeps it right."""
+
 
 def prefix(site_id: int) -> str:
     """`analytics:` for the default site, `analytics:SITE:` for others."""
