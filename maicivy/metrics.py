@@ -59,9 +59,18 @@ REQUESTS_SHED = Counter(
     "maicivy_requests_shed_total",
     "Requests answered 503 unread, because there were too many: how many events were in them, nobody knows.",
 )
+QUERY_DURATION = Histogram(
+    "analytics_query_duration_seconds",
+    "Time in which a web process answered a question, out of the cache or not. kind is of a closed set.",
+    ["kind"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
+)
+CACHE_HITS = Counter("analytics_cache_hits_total", "Questions that were answered out of the cache.")
+CACHE_MISSES = Counter("analytics_cache_misses_total", "Questions that had to be computed.")
 
 OBSERVED: Final = (
     *(REQUEST_DURATION, REQUESTS_SHED, REDIS_DURATION, DATABASE_DURATION, CELERY_TASKS, CELERY_TASK_DURATION),
+    *(QUERY_DURATION, CACHE_HITS, CACHE_MISSES),
 )
 """What processes observe."""
 
@@ -109,6 +118,17 @@ QUARANTINED: Final = Told(
     "counter", "maicivy_events_quarantined_total", "Events that the database refused; they are in table quarantine."
 )
 SHED: Final = Told("counter", "maicivy_events_shed_total", "Events answered 503: inbox full, or Redis not answering.")
+COLLECTED: Final = Told("counter", "analytics_events_collected_total", "The same as maicivy_events_received_total.")
+PROCESSED: Final = Told("counter", "analytics_events_processed_total", "The same as maicivy_events_stored_total.")
+STORAGE_WRITES: Final = Told(
+    "counter", "analytics_storage_writes_total", "Transactions that stored events; left out while Postgres is down."
+)
+SITE_EVENTS: Final = Told("counter", "maicivy_site_events_total", "Events stored, by number of the site.", ("site",))
+SITE_PAGE_VIEWS: Final = Told("counter", "maicivy_site_page_views_total", "Page views stored, by site.", ("site",))
+SITE_VISITORS: Final = Told("counter", "maicivy_site_visitors_total", "Visitors ever stored, by site.", ("site",))
+SITE_CURRENT_VISITORS: Final = Told(
+    "gauge", "maicivy_site_current_visitors", "Visitors seen in the last five minutes, by site.", ("site",)
+)
 INBOX_EVENTS: Final = Told("gauge", "maicivy_inbox_events", "Events accepted and not yet stored.")
 INBOX_BYTES: Final = Told("gauge", "maicivy_inbox_bytes", "Bytes that they take.")
 INBOX_MAX_BYTES: Final = Told("gauge", "maicivy_inbox_max_bytes", "MAICIVY_INBOX_MAX_BYTES.")
@@ -133,7 +153,8 @@ DRIFT: Final = Told(
 TOLD: Final = (
     *(VISITORS, LETTERS, EVENTS, PAGE_VIEWS, CURRENT_VISITORS, WEBSOCKETS, CONVERSION_RATE, THEME_VIEWS, REJECTED),
     *(RECEIVED, STORED, DUPLICATE, QUARANTINED, SHED, INBOX_EVENTS, INBOX_BYTES, INBOX_MAX_BYTES, INBOX_OLDEST),
-    *(OUTBOX_LAG, LAST_SEEN, UP, BUILD, DRIFT),
+    *(OUTBOX_LAG, LAST_SEEN, UP, BUILD, DRIFT, COLLECTED, PROCESSED, STORAGE_WRITES),
+    *(SITE_EVENTS, SITE_PAGE_VIEWS, SITE_VISITORS, SITE_CURRENT_VISITORS),
 )
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -70,6 +70,7 @@ class Exposition(Collector):
             values |= _from_redis(self._scraped)
             seq = self._standing.ledger_seq
             if seq is not None:
+                values[metrics.STORAGE_WRITES] = [((), float(seq))]
                 values[metrics.OUTBOX_LAG] = [((), float(max(0, seq - self._scraped.cursor_seq)))]
         gauges = {told.name: told for told in metrics.TOLD if told.kind == "gauge"}
         for sample in relayed:
@@ -93,6 +94,8 @@ def _from_redis(scraped: Scraped) -> Values:
         metrics.INBOX_BYTES: scraped.inbox_bytes,
         metrics.INBOX_OLDEST: scraped.inbox_oldest_s,
         **{told: ledger.get(name, 0) for name, told in _LEDGER.items()},
+        metrics.COLLECTED: ledger.get("received", 0),
+        metrics.PROCESSED: ledger.get("stored", 0),
     }
     values: Values = {told: [((), float(value))] for told, value in single.items()}
     for prefix, told in _LABELLED:
