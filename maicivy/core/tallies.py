@@ -55,11 +55,13 @@ class SiteTally(msgspec.Struct):
         days: ISO date in the installation's time zone -> what happened then.
         seen: visitor id (16 bytes) -> Unix second of its latest event.
         new_visitors: visitors that had never been stored before.
+        changed_days: ISO dates (UTC) on which visits are others now.
     """
 
     days: dict[str, DayTally] = msgspec.field(default_factory=dict)
     seen: dict[bytes, int] = msgspec.field(default_factory=dict)
     new_visitors: int = 0
+    changed_days: list[str] = msgspec.field(default_factory=list)
 
 
 class Tally(msgspec.Struct):

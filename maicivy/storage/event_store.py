@@ -32,6 +32,7 @@ from maicivy.storage.connections import postgres_errors
 from maicivy.storage.labels import LabelBook
 from maicivy.storage.partitions import GENERATION_LOCK, Partitions
 from maicivy.storage.recount import Recount, snapshot
+from maicivy.storage.visit_store import VisitBook
 
 _INCOMING: Final = """/* event_store.store */
 CREATE TEMP TABLE IF NOT EXISTS incoming (
@@ -64,9 +65,11 @@ WITH fresh AS (
     INSERT INTO visitors (id, site_id, first_seen)
     SELECT visitor_id, site_id, min(created_at) FROM new GROUP BY visitor_id, site_id ORDER BY visitor_id, site_id
     ON CONFLICT DO NOTHING
-    RETURNING site_id
+    RETURNING site_id, id
+), newcomers AS (
+    SELECT array_agg(site_id) AS site_ids, array_agg(id) AS ids FROM arrived
 )
-SELECT ARRAY(SELECT n FROM new), ARRAY(SELECT site_id FROM arrived)
+SELECT ARRAY(SELECT n FROM new), coalesce(site_ids, '{}'), coalesce(ids, '{}') FROM newcomers
 """
 _RECEIPTS: Final = """/* event_store.store */
 INSERT INTO receipts (entry, events) SELECT * FROM unnest(%s::text[], %s::int[]) ORDER BY 1
@@ -75,7 +78,9 @@ ON CONFLICT DO NOTHING RETURNING entry
 _QUARANTINE: Final = """/* event_store.store */
 INSERT INTO quarantine (digest, reason, payload) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING
 """
-_LOCK_LEDGER: Final = "/* event_store.store */ SELECT seq, token, labels_version FROM ledger FOR UPDATE"
+_LOCK_LEDGER: Final = """/* event_store.store */
+SELECT seq, token, labels_version, dictionary_version FROM ledger FOR UPDATE
+"""
 _LEDGER: Final = """/* event_store.store */
 UPDATE ledger SET seq = %(seq)s, token = %(token)s, stored = stored + %(stored)s,
     duplicate = duplicate + %(duplicate)s, quarantined = quarantined + %(quarantined)s
@@ -98,6 +103,7 @@ class PostgresEventStore:
         self._engine = engine
         self.zone = zone
         self._labels = LabelBook()
+        self._visits = VisitBook()
         self.partitions = Partitions(engine)
 
     def store(self, parcels: Sequence[Parcel]) -> Stored:
@@ -109,14 +115,23 @@ class PostgresEventStore:
         )
         try:
             with postgres_errors(), timed(DATABASE_DURATION, "store_events"), self._engine.begin() as connection:
-                stored = _Transaction(connection, self.zone, self._labels).run(parcels, events)
+                stored = _Transaction(connection, self.zone, self._labels, self._visits).run(parcels, events)
                 faults.point("before_commit")
         except Unavailable:
-            self.partitions.forget()  # one of them may be why
-            self._labels = LabelBook()  # the server that comes back may hold an older copy
+            self._forget()
+            raise
+        except RejectedByDatabase as refusal:
+            if refusal.reason.startswith(_NO_PARTITION):
+                self._forget()
+                raise Unavailable("postgres", "a partition was dropped meanwhile") from refusal
             raise
         faults.point("after_commit")
         return stored
+
+    def _forget(self) -> None:
+        self.partitions.forget()  # one of them may be why
+        self._labels = LabelBook()  # the server that comes back may hold an older copy
+        self._visits = VisitBook()
 
     def outbox_after(self, seq: int, limit: int) -> list[OutboxRow]:
         """See `core.ports.EventStore.outbox_after`."""
@@ -182,16 +197,17 @@ class PostgresEventStore:
 class _Transaction:
     """One storing transaction, in the order that the module's docstring gives."""
 
-    def __init__(self, connection: sa.Connection, zone: ZoneInfo, labels: LabelBook) -> None:
+    def __init__(self, connection: sa.Connection, zone: ZoneInfo, labels: LabelBook, visits: VisitBook) -> None:
         raw = connection.connection.driver_connection
         assert isinstance(raw, psycopg.Connection)
         self._connection = connection
         self._cursor = raw.cursor()
         self._zone = zone
         self._labels = labels
+        self._visits = visits
         self._generation = 0
         self._new: list[Event] = []
-        self._new_visitors: list[int] = []
+        self._newcomers: set[tuple[int, UUID]] = set()
         self._quarantined = 0
         self._halving = False
 
@@ -225,7 +241,7 @@ class _Transaction:
                     for n, event in enumerate(events):
                         copy.write_row(_row(n, event))
                 self._cursor.execute(_INSERT, {"generation": self._generation})
-                numbers, arrived = _one(self._cursor)
+                numbers, site_ids, visitor_ids = _one(self._cursor)
         except RejectedByDatabase as refusal:
             if refusal.reason.startswith(_NO_PARTITION):
                 raise Unavailable("postgres", "a partition was dropped meanwhile") from refusal
@@ -238,7 +254,7 @@ class _Transaction:
             self._insert(events[middle:])
             return
         self._new += [events[n] for n in sorted(numbers)]
-        self._new_visitors += arrived
+        self._newcomers.update(zip(site_ids, visitor_ids, strict=True))
 
     def _quarantine(self, payload: bytes, reason: str) -> int:
         """Put a payload aside; 1, or 0 when it lies there already."""
@@ -258,12 +274,15 @@ class _Transaction:
     def _outbox(self, duplicate: int, quarantined: int) -> OutboxRow:
         token = secrets.token_hex(8)
         self._cursor.execute(_LOCK_LEDGER)
-        seq, previous, labels_version = _one(self._cursor)
+        seq, previous, labels_version, dictionary_version = _one(self._cursor)
         seq += 1
+        recorded = self._visits.record(self._cursor, seq, dictionary_version, self._new, self._newcomers)
         moved = tally(self._new, self._zone, self._labels.admit(self._cursor, labels_version, self._new))
         moved.duplicate, moved.quarantined = duplicate, quarantined
-        for site_id in self._new_visitors:
+        for site_id, _ in self._newcomers:
             moved.sites.setdefault(site_id, SiteTally()).new_visitors += 1
+        for site_id, days in recorded.days.items():
+            moved.sites.setdefault(site_id, SiteTally()).changed_days = sorted(day.isoformat() for day in days)
         self._cursor.execute(
             _LEDGER,
             {"seq": seq, "token": token, "stored": moved.stored, "duplicate": duplicate, "quarantined": quarantined},
