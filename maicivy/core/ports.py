@@ -18,6 +18,7 @@ import msgspec
 from maicivy.core.events import Event
 from maicivy.core.identity import Salts
 from maicivy.core.periods import Period
+from maicivy.core.query import Query, Rows
 from maicivy.core.tallies import Tally
 
 Clock = Callable[[], datetime]
@@ -160,6 +161,51 @@ class EventQueries(Protocol):
 
     def themes(self, site_id: int, first: date, end: date, zone: ZoneInfo, limit: int) -> list[tuple[str, int]]:
         """Themes viewed from day `first` up to, not including, `end` of `zone`, most viewed first, then by name."""
+
+
+class VisitQueries(Protocol):
+    """Questions of the query engine, answered from visits and their rollups."""
+
+    def ask(self, query: Query) -> Rows:
+        """The rows of `query`, in its order; without dimensions there is exactly one, also when nothing happened.
+
+        Figures are exact and unrounded: `bounce_rate` in percent, times in seconds, `scroll_depth` from 0 to 100; None
+        where there is nothing to divide by. `percentage` and `conversion_rate`, which are made of two answers, are
+        never asked for. Buckets of time are told by their start in the query's zone, which may lie before
+        `query.start`; of each that holds nothing there is no row. `Rows.seq` is the ledger number of the snapshot
+        that was read: whatever was stored up to it is in the answer.
+
+        Raises:
+            Refusal: `query_too_slow`, `too_many_rows`, or `not_kept` where no tier can tell that any more.
+        """
+
+    def first_moment(self, site_id: int) -> datetime | None:
+        """When the first visit that is still known of began, or the bucket that it has gone into; None: never yet.
+
+        It is where the range `all` begins, so a day too early does no harm.
+        """
+
+
+class QueryCache(Protocol):
+    """Answers to questions that were asked before. Forgets whatever it likes, and is never wrong."""
+
+    def get(self, site_id: int, key: bytes, days: Days) -> tuple[bytes | None, str]:
+        """The answer put under `key`, unless a visit of `days` has changed since; and the epoch, for `put`.
+
+        Raises:
+            Unavailable: it does not answer; ask the store.
+        """
+
+    def put(self, site_id: int, key: bytes, answer: bytes, seq: int, epoch: str) -> None:
+        """Keep an answer that is true for ledger number `seq`. `epoch` is what `get` said before it was computed.
+
+        Raises:
+            Unavailable: it was not kept.
+        """
+
+
+Days = tuple[date, date]
+"""The first and the last of some UTC days."""
 
 
 class Snapshot(msgspec.Struct, frozen=True):
