@@ -162,6 +162,10 @@ class SiteDirectory:
         """All sites, for somebody who named one that `book` does not know: at most `UNKNOWN_REFRESH_S` old."""
         return self._renewed(self._clock().timestamp(), UNKNOWN_REFRESH_S)
 
+    def forget(self) -> None:
+        """Ask anew at the next look: this process has just changed something."""
+        self._asked_at = -math.inf
+
     def _renewed(self, now_s: float, max_age_s: float) -> SiteBook:
         # While one asks, the others go by what they know; only those who know nothing wait.
         if not self._lock.acquire(blocking=self._book is None):

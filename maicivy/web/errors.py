@@ -19,7 +19,15 @@ from maicivy.errors import InboxFull, RateLimited, Refusal, Unavailable
 UNAVAILABLE_RETRY_S: Final = 2
 FULL_RETRY_S: Final = 10
 
-_STATUS: Final = {"body_too_large": 413, "rate_limited": 429, "unauthorized": 401, "forbidden": 403, "not_found": 404}
+_STATUS: Final = {
+    "body_too_large": 413,
+    "rate_limited": 429,
+    "unauthorized": 401,
+    "forbidden": 403,
+    "not_found": 404,
+    "domain_taken": 409,
+    "default_site": 409,
+}
 _HTTP_CODES: Final = {
     400: "bad_request",
     403: "forbidden",

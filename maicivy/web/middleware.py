@@ -44,7 +44,7 @@ _SECURITY_HEADERS: Final = {
 }
 _CORS_HEADERS: Final = [("Access-Control-Expose-Headers", "X-Request-ID, Retry-After, ETag")]
 _PREFLIGHT_HEADERS: Final = [
-    ("Access-Control-Allow-Methods", "GET, POST, OPTIONS"),
+    ("Access-Control-Allow-Methods", "GET, POST, PATCH, DELETE, OPTIONS"),
     ("Access-Control-Allow-Headers", "Authorization, Content-Type, X-Request-ID"),
     ("Access-Control-Max-Age", "86400"),
 ]

@@ -29,6 +29,10 @@ class Query:
     def __contains__(self, name: str) -> bool:
         return name in self._values
 
+    def get(self, name: str) -> str | None:
+        """The parameter as it was written, or None when absent."""
+        return self._values.get(name)
+
     def known(self, *names: str) -> None:
         """Refuse any query parameter that is not among `names`, or that is given twice."""
         for name, values in self._values.lists():

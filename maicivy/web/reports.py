@@ -22,9 +22,9 @@ import msgspec
 from flask import Blueprint, Response, request
 
 from maicivy.bootstrap import Maicivy
-from maicivy.core.events import DEFAULT_SITE
 from maicivy.core.gate import MAX_URL_CHARS
 from maicivy.core.periods import Period
+from maicivy.core.sites import Site
 from maicivy.core.urls import clean_url
 from maicivy.errors import Refusal
 from maicivy.joint import Joint
@@ -32,11 +32,15 @@ from maicivy.reports import Report, Table, place
 from maicivy.web.context import parts
 from maicivy.web.middleware import GZIP_LEVEL
 from maicivy.web.params import Query
+from maicivy.web.sites import readable_site
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 CACHE_CONTROL: Final = "private, max-age=1"
+
+SITE: Final = "site_id"
+"""The parameter that all of them take: a number, a measurement id or a domain; without it, the default site."""
 
 MAX_THEMES: Final = 20
 DEFAULT_THEMES: Final = 5
@@ -89,40 +93,42 @@ def take(maicivy: Maicivy, environ: WSGIEnvironment) -> Answer:
         Refusal: and `Unavailable`.
     """
     path = environ["PATH_INFO"]
-    ask = QUESTIONS[path](maicivy, Query(environ))
+    query = Query(environ)
+    site = readable_site(maicivy, environ, query.get(SITE))
+    ask = QUESTIONS[path](maicivy, site, query)
     return _joint.get((id(maicivy), path, environ.get("QUERY_STRING", "")), ask)
 
 
-def _realtime(maicivy: Maicivy, query: Query) -> Ask:
+def _realtime(maicivy: Maicivy, site: Site, query: Query) -> Ask:
     """Who is here now, and what happened today."""
-    query.known()
-    return lambda: _json(maicivy.reports.realtime(DEFAULT_SITE, maicivy.now()))
+    query.known(SITE)
+    return lambda: _json(maicivy.reports.realtime(site.id, maicivy.now()))
 
 
-def _stats(maicivy: Maicivy, query: Query) -> Ask:
+def _stats(maicivy: Maicivy, site: Site, query: Query) -> Ask:
     """The current day, week or month in five numbers."""
-    query.known("period")
+    query.known(SITE, "period")
     period = query.period(None)
-    return lambda: _json(maicivy.reports.stats(DEFAULT_SITE, period, maicivy.now()))
+    return lambda: _json(maicivy.reports.stats(site.id, period, maicivy.now()))
 
 
-def _themes(maicivy: Maicivy, query: Query) -> Ask:
+def _themes(maicivy: Maicivy, site: Site, query: Query) -> Ask:
     """The most viewed themes."""
-    query.known("limit")
+    query.known(SITE, "limit")
     limit = query.whole("limit", DEFAULT_THEMES, 1, MAX_THEMES)
-    return lambda: _json(maicivy.reports.themes(DEFAULT_SITE, limit))
+    return lambda: _json(maicivy.reports.themes(site.id, limit))
 
 
-def _letters(maicivy: Maicivy, query: Query) -> Ask:
+def _letters(maicivy: Maicivy, site: Site, query: Query) -> Ask:
     """Letters of the current day, week or month."""
-    query.known("period")
+    query.known(SITE, "period")
     period = query.period(Period.DAY)
-    return lambda: _json(maicivy.reports.letters(DEFAULT_SITE, period, maicivy.now()))
+    return lambda: _json(maicivy.reports.letters(site.id, period, maicivy.now()))
 
 
-def _timeline(maicivy: Maicivy, query: Query) -> Ask:
+def _timeline(maicivy: Maicivy, site: Site, query: Query) -> Ask:
     """The latest events, page by page."""
-    query.known("limit", "offset", "before")
+    query.known(SITE, "limit", "offset", "before")
     limit = query.whole("limit", DEFAULT_EVENTS, 1, MAX_EVENTS)
     offset = query.whole("offset", 0, 0, MAX_OFFSET)
     before: tuple[datetime, UUID] | None = query.optional(
@@ -130,10 +136,10 @@ def _timeline(maicivy: Maicivy, query: Query) -> Ask:
     )
     if before is not None and "offset" in query:
         raise Refusal("invalid_parameter", "offset and before exclude each other", "offset")
-    return lambda: _json(maicivy.reports.timeline(DEFAULT_SITE, limit, offset, before, maicivy.now()))
+    return lambda: _json(maicivy.reports.timeline(site.id, limit, offset, before, maicivy.now()))
 
 
-def _heatmap(maicivy: Maicivy, query: Query) -> Ask:
+def _heatmap(maicivy: Maicivy, site: Site, query: Query) -> Ask:
     """Where on a page things happened."""
 
     def clean(text: str) -> str:
@@ -141,35 +147,35 @@ def _heatmap(maicivy: Maicivy, query: Query) -> Ask:
             raise ValueError(text)
         return clean_url(text, maicivy.settings.query_params)
 
-    query.known("page_url", "page", "hours")
+    query.known(SITE, "page_url", "page", "hours")
     if "page_url" in query and "page" in query:
         raise Refusal("invalid_parameter", "page is another name of page_url: give one of them", "page")
     page: str | None = query.optional(
         "page" if "page" in query else "page_url", None, clean, "a path that begins with /, or an http(s) URL"
     )
     hours = query.whole("hours", DEFAULT_HOURS, 1, MAX_HOURS)
-    return lambda: _json(maicivy.reports.heatmap(DEFAULT_SITE, page, hours, maicivy.now()))
+    return lambda: _json(maicivy.reports.heatmap(site.id, page, hours, maicivy.now()))
 
 
-def _export_visitors(maicivy: Maicivy, query: Query) -> Ask:
+def _export_visitors(maicivy: Maicivy, site: Site, query: Query) -> Ask:
     """Visitors by day, as a file."""
     period = _exported(query)
-    return lambda: _file(maicivy.reports.visitors_table(DEFAULT_SITE, period, maicivy.now()))
+    return lambda: _file(maicivy.reports.visitors_table(site.id, period, maicivy.now()))
 
 
-def _export_themes(maicivy: Maicivy, query: Query) -> Ask:
+def _export_themes(maicivy: Maicivy, site: Site, query: Query) -> Ask:
     """Themes of a period, as a file."""
     period = _exported(query)
-    return lambda: _file(maicivy.reports.themes_table(DEFAULT_SITE, period, maicivy.now()))
+    return lambda: _file(maicivy.reports.themes_table(site.id, period, maicivy.now()))
 
 
-def _export_letters(maicivy: Maicivy, query: Query) -> Ask:
+def _export_letters(maicivy: Maicivy, site: Site, query: Query) -> Ask:
     """Letters by day, as a file."""
     period = _exported(query)
-    return lambda: _file(maicivy.reports.letters_table(DEFAULT_SITE, period, maicivy.now()))
+    return lambda: _file(maicivy.reports.letters_table(site.id, period, maicivy.now()))
 
 
-QUESTIONS: Final[dict[str, Callable[[Maicivy, Query], Ask]]] = {
+QUESTIONS: Final[dict[str, Callable[[Maicivy, Site, Query], Ask]]] = {
     f"{blueprint.url_prefix}/{name}": question
     for name, question in {
         "realtime": _realtime,
@@ -215,7 +221,7 @@ def _defused(cell: str | int) -> str | int:
 
 
 def _exported(query: Query) -> Period:
-    query.known("period", "format")
+    query.known(SITE, "period", "format")
     query.optional("format", "csv", _csv_only, "csv")
     return query.period(Period.DAY)
 

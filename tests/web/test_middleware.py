@@ -123,7 +123,7 @@ def test_only_listed_origins_may_read(plain_settings: Settings, origin: str | No
 def test_a_preflight_is_answered_for_every_path(client: FlaskClient, path: str) -> None:
     answer = client.options(path, headers={"Origin": ORIGIN, "Access-Control-Request-Method": "POST"})
     assert (answer.status_code, answer.data) == (204, b"")
-    assert answer.headers["Access-Control-Allow-Methods"] == "GET, POST, OPTIONS"
+    assert answer.headers["Access-Control-Allow-Methods"] == "GET, POST, PATCH, DELETE, OPTIONS"
     assert "Content-Type" in answer.headers["Access-Control-Allow-Headers"]
     assert answer.headers["X-Request-ID"]
 

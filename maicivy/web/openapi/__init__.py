@@ -16,9 +16,11 @@ from maicivy import __version__, reports
 from maicivy.core.ports import Snapshot
 from maicivy.web.openapi import wire
 from maicivy.web.openapi.error_codes import CODES
-from maicivy.web.openapi.parts import HEADERS, REF, TAGS, Json
+from maicivy.web.openapi.parts import HEADERS, REF, TAGS, Json, example
 from maicivy.web.openapi.paths import collect_paths, docs_paths, live_paths, ops_paths
 from maicivy.web.openapi.reads import read_paths
+from maicivy.web.openapi.sites import TYPES as SITE_TYPES
+from maicivy.web.openapi.sites import site_paths
 
 _TYPES: Final = (
     Snapshot,
@@ -42,6 +44,7 @@ _TYPES: Final = (
     wire.Ready,
     wire.Health,
     *wire.SERVER_MESSAGES,
+    *SITE_TYPES,
     wire.Ask,
 )
 
@@ -53,6 +56,7 @@ def document() -> Json:
     for schema in schemas.values():
         if "description" in schema:
             schema["description"] = " ".join(schema["description"].split())
+    schemas = example(schemas)  # defaults as JSON would have them
     schemas["ErrorCode"] = {
         "type": "string",
         "enum": list(CODES),
@@ -73,7 +77,7 @@ def document() -> Json:
         },
         "servers": [{"url": "/"}],
         "tags": [{"name": name, "description": text} for name, text in TAGS],
-        "paths": read_paths() | collect_paths() | live_paths() | ops_paths() | docs_paths(),
+        "paths": read_paths() | collect_paths() | live_paths() | site_paths() | ops_paths() | docs_paths(),
         "components": {
             "schemas": schemas,
             "headers": HEADERS,
@@ -83,7 +87,13 @@ def document() -> Json:
                     "scheme": "bearer",
                     "description": "`MAICIVY_INGEST_TOKEN`: its bearer may name a visitor's address and user agent, and"
                     " has no rate limit.",
-                }
+                },
+                "adminToken": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "`MAICIVY_ADMIN_TOKEN`: its bearer may change sites and read those that are not"
+                    " public.",
+                },
             },
         },
     }

@@ -64,7 +64,9 @@ EVENT_CODES: Final[dict[str, Meaning]] = {
     "invalid_visitor": Meaning(
         400, f"`visitor_address` or `visitor_user_agent` is not a string of at most {MAX_STRING_CHARS} characters."
     ),
-    "unauthorized": Meaning(401, "The bearer token is not `MAICIVY_INGEST_TOKEN`."),
+    "unauthorized": Meaning(
+        401, "The bearer token is not `MAICIVY_INGEST_TOKEN` or, for sites, `MAICIVY_ADMIN_TOKEN`."
+    ),
     "rate_limited": Meaning(429, "This client sent more events than it may in a minute; go on after `Retry-After`."),
     "do_not_track": Meaning(202, "The browser asks not to be tracked (DNT, Sec-GPC). Counted, not recorded; no error."),
 }
@@ -77,7 +79,15 @@ REQUEST_CODES: Final[dict[str, Meaning]] = {
     "unknown_parameter": Meaning(400, "The URL has no such query parameter; `field` names it."),
     "repeated_parameter": Meaning(400, "A query parameter is given twice; `field` names it."),
     "bad_request": Meaning(400, "The request is not proper HTTP, or no WebSocket handshake."),
-    "forbidden": Meaning(403, "Pages of this origin may not watch live (`MAICIVY_CORS_ORIGINS`)."),
+    "forbidden": Meaning(
+        403,
+        "Pages of this origin may not watch live (`MAICIVY_CORS_ORIGINS`), or it takes a token that the installation"
+        " does not have (`MAICIVY_ADMIN_TOKEN`).",
+    ),
+    "unknown_site": Meaning(400, "There is no such site."),
+    "invalid_site": Meaning(400, "A site cannot be like that; `field` names the member to blame."),
+    "domain_taken": Meaning(409, "Another site has this domain."),
+    "default_site": Meaning(409, "The default site cannot be removed."),
     "not_found": Meaning(404, "There is nothing at this URL."),
     "method_not_allowed": Meaning(405, "The URL exists but not for this method; `Allow` lists those it has."),
     "request_timeout": Meaning(408, "The request took too long to arrive."),

@@ -106,7 +106,7 @@ def _operation(document: Json, path: str, method: str, operation: Json) -> Opera
         parameters=parameters,
         body=_rows(document, body_schema.get("anyOf", [body_schema])[0]),
         body_sample=sent.get("example"),
-        command=_query_of(operation.get("parameters", ())),
+        command=_query_of([each for each in operation.get("parameters", ()) if each["in"] == "query"]),
         answer=_rows(document, answer.get("schema", {})),
         answer_sample=answer.get("example"),
         answer_is_json="application/json" in success.get("content", {}),

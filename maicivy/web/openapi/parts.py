@@ -14,11 +14,12 @@ Json = dict[str, Any]
 
 REF: Final = "#/components/schemas/{name}"
 
-READ, COLLECT, LIVE, OPS, DOCS = "Read", "Collect", "Live", "Operate", "Describe"
+READ, COLLECT, LIVE, SITES, OPS, DOCS = "Read", "Collect", "Live", "Sites", "Operate", "Describe"
 TAGS: Final = (
     (READ, "Answers to questions. Each may be kept for a second and revalidated with its ETag."),
     (COLLECT, "Events in. 202 means durable: from then on no crash of any process loses the event."),
     (LIVE, "Events as they are counted, over a WebSocket."),
+    (SITES, "What is measured. Changing them takes the admin token, and so does reading one that is not public."),
     (OPS, "For those who run maicivy; keep these paths inside your network."),
     (DOCS, "What you are reading."),
 )
@@ -36,10 +37,11 @@ HEADERS: Final[Json] = {
 WHY: Final = {
     304: "Nothing has moved since the ETag that was sent as If-None-Match.",
     400: "Malformed, or a limit is exceeded.",
-    401: "A wrong bearer token.",
-    403: "A page of another origin.",
+    401: "A wrong bearer token, or none.",
+    403: "A page of another origin, or a token is needed that the installation does not have.",
     404: "There is nothing at this URL.",
     405: "Not with this method.",
+    409: "Another site has this domain, or it is the default site.",
     413: "The body is too large.",
     414: "The URL is too long.",
     426: "WebSocket only.",
@@ -48,6 +50,10 @@ WHY: Final = {
     500: "An error of ours.",
     503: "Redis or Postgres does not answer, there is no room, or too many ask. Nothing is promised: try again.",
 }
+
+
+WHO: Final[Json] = {"security": [{}, {"adminToken": []}]}
+"""Anybody; where what is asked for is not public, whoever has the admin token."""
 
 
 def ref(kind: type) -> Json:
@@ -92,6 +98,15 @@ def json_answer(description: str, schema: Json, sample: Any, *header_names: str)
 def query(name: str, description: str, schema: Json, *, required: bool = False) -> Json:
     """A query parameter."""
     return {"name": name, "in": "query", "required": required, "description": description, "schema": schema}
+
+
+def site_id() -> Json:
+    """The parameter that names a site."""
+    text = (
+        "A site: its number, measurement id or domain; without it the default site. One that is not public takes"
+        " the admin token."
+    )
+    return query("site_id", text, {"type": "string", "examples": ["MC-7Q2M4X9T0A"]})
 
 
 def whole(low: int, high: int, default: int) -> Json:

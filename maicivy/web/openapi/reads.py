@@ -14,6 +14,7 @@ from maicivy.core.ports import Snapshot
 from maicivy.reports import HLL_ERROR, MAX_HEAT_POINTS, How
 from maicivy.web.openapi.parts import (
     READ,
+    WHO,
     WHY,
     Json,
     errors,
@@ -24,6 +25,7 @@ from maicivy.web.openapi.parts import (
     period,
     query,
     ref,
+    site_id,
     success,
     whole,
 )
@@ -190,8 +192,8 @@ def _read(
         "200": json_answer("The answer.", success(data, ref(type(sample[1]))), body, "ETag", "Cache-Control"),
         "304": {"description": WHY[304], "headers": headers("ETag", "Cache-Control")},
     }
-    more = {"parameters": list(parameters)} if parameters else {}
-    return {"get": operation(READ, name, summary, description, answers | errors(400, 503), **more)}
+    answers |= errors(400, 401, 403, 503)
+    return {"get": operation(READ, name, summary, description, answers, parameters=[*parameters, site_id()], **WHO)}
 
 
 def _export(what: str, description: str, sample: str) -> Json:
@@ -205,7 +207,7 @@ def _export(what: str, description: str, sample: str) -> Json:
         },
         "304": {"description": WHY[304], "headers": headers("ETag", "Cache-Control")},
     }
-    parameters = [period(), query("format", "The only one there is.", {"const": "csv", "default": "csv"})]
-    answers |= errors(400, 503)
+    parameters = [period(), query("format", "The only one there is.", {"const": "csv", "default": "csv"}), site_id()]
+    answers |= errors(400, 401, 403, 503)
     summary = f"Export {what}"
-    return {"get": operation(READ, f"export_{what}", summary, description, answers, parameters=parameters)}
+    return {"get": operation(READ, f"export_{what}", summary, description, answers, parameters=parameters, **WHO)}
