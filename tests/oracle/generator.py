@@ -21,6 +21,7 @@ from maicivy.core.query import (
     Filter,
     Match,
     Not,
+    Operator,
     Or,
     Query,
 )
@@ -159,15 +160,20 @@ def portions(draw: st.DrawFn, events: list[Event]) -> list[list[Event]]:
 
 def leaves(dimensions: tuple[str, ...] = DIMENSIONS) -> st.SearchStrategy[Match]:
     """Conditions on one dimension, mostly with values that occur."""
-    return st.sampled_from(dimensions).flatmap(
-        lambda name: st.builds(
-            Match,
-            st.sampled_from(("is", "is_not", "contains", "contains_not", "matches", "matches_not")),
-            st.just(name),
-            st.lists(st.sampled_from(_values_of(name)), min_size=1, max_size=3).map(tuple),
-            st.booleans(),
-        )
+    return st.builds(
+        _match,
+        st.sampled_from(("is", "is_not", "contains", "contains_not", "matches", "matches_not")),
+        st.sampled_from(dimensions),
+        st.lists(st.integers(0, 100), min_size=1, max_size=3),
+        st.booleans(),
     )
+
+
+def _match(operator: Operator, dimension: str, places: list[int], case_sensitive: bool) -> Match:
+    values = _values_of(dimension)
+    if operator.startswith("matches"):
+        values = tuple(value for value in values if value)  # there is no empty pattern
+    return Match(operator, dimension, tuple({values[place % len(values)]: 0 for place in places}), case_sensitive)
 
 
 def filters(dimensions: tuple[str, ...] = DIMENSIONS) -> st.SearchStrategy[Filter]:

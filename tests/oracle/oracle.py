@@ -177,10 +177,13 @@ def _everybody(query: Query) -> Query:
 def _candidates(query: Query) -> Query:
     """What a conversion rate is a part of: the same without dimensions, and without the conditions that mention
     single events."""
-    condition = query.filter
-    parts = condition.filters if isinstance(condition, And) else (condition,) if condition else ()
-    kept = tuple(part for part in parts if not any(name.startswith("event:") for name in names_of(part)))
-    return _changed(query, dimensions=(), filter=And(kept) if kept else None)
+    return _changed(query, dimensions=(), filter=_of_visits(query.filter))
+
+
+def _of_visits(condition: Filter | None) -> Filter | None:
+    if isinstance(condition, And):
+        return And(tuple(part for part in map(_of_visits, condition.filters) if part is not None))
+    return None if any(name.startswith("event:") for name in names_of(condition)) else condition
 
 
 def _changed(query: Query, **changes: Any) -> Query:
