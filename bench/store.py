@@ -96,16 +96,22 @@ class Installation:
 
 
 @contextmanager
-def installation() -> Iterator[Installation]:
-    """Servers that are gone, with what they wrote, when it is left."""
+def installation(at: Path | None = None, options: dict[str, str] | None = None) -> Iterator[Installation]:
+    """Servers that are gone, with what they wrote, when it is left.
+
+    What is written `at` a directory stays, and is found there the next time. When another process has its servers
+    running they are used. `options` are Postgres's.
+    """
     with ExitStack() as stack:
-        home = DataDir(Path(tempfile.mkdtemp(prefix="mvs-", dir="/tmp")))
-        stack.callback(shutil.rmtree, home.path, ignore_errors=True)
-        home.claim()
-        stack.callback(home.release)
-        postgres, valkey = Postgres(home), Valkey(home)
-        for server, name in ((postgres, "postgres"), (valkey, "valkey")):
-            stack.callback(start_ready(server.command(), server.is_ready, name).stop, 10.0)
+        home = DataDir(Path(tempfile.mkdtemp(prefix="mvs-", dir="/tmp")) if at is None else at.absolute())
+        if at is None:
+            stack.callback(shutil.rmtree, home.path, ignore_errors=True)
+        postgres, valkey = Postgres(home, options), Valkey(home)
+        if at is None or not postgres.is_ready():
+            home.claim()
+            stack.callback(home.release)
+            for server, name in ((postgres, "postgres"), (valkey, "valkey")):
+                stack.callback(start_ready(server.command(), server.is_ready, name).stop, 60.0)
         settings = Settings.from_env(
             {
                 "MAICIVY_ENV": "test",
