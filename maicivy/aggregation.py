@@ -22,7 +22,7 @@ from maicivy.core.periods import Period
 from maicivy.core.ports import Clock, OutboxRow
 from maicivy.core.tallies import EVENT_TYPES, PATHS, THEMES, TOTAL, DayTally, SiteTally, Tally
 from maicivy.metrics import DRIFT
-from maicivy.storage.aggregates import PRESENCE_S, Cursor, RedisAggregates
+from maicivy.storage.aggregates import MINUTE_LIFE_S, PRESENCE_S, Cursor, RedisAggregates
 from maicivy.storage.event_store import PostgresEventStore
 from maicivy.storage.recount import Head, Recount
 from maicivy.storage.worker_metrics import WorkerMetrics
@@ -197,6 +197,8 @@ class Aggregation:
         for site_id, day, hll in recount.rollup_visitors():
             aggregates.load_hll(token, site_id, day, hll, now)
         aggregates.load(token, recount.seen_since(self._clock() - timedelta(seconds=PRESENCE_S)), now)
+        first_minute = self._clock().replace(second=0, microsecond=0) - timedelta(seconds=MINUTE_LIFE_S)
+        aggregates.load(token, recount.minutes_since(first_minute), now)
 
     def _follow(self, token: str, head: Head) -> Head:
         """Add aside what the outbox holds beyond `head`; where that has brought them."""

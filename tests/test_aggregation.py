@@ -8,8 +8,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from itertools import count
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 import redis
 import sqlalchemy as sa
@@ -18,7 +20,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from maicivy.aggregation import Aggregation, Standing
-from maicivy.core.events import Event
+from maicivy.core.events import Event, Traits
 from maicivy.core.periods import Period
 from maicivy.core.ports import Parcel
 from maicivy.core.tallies import Tally, tally
@@ -33,6 +35,7 @@ PARIS = ZoneInfo("Europe/Paris")
 LAST_YEAR = datetime.now(UTC).year  # Redis deletes by its own clock, so the story is set in days to come
 NOW = datetime(LAST_YEAR, 12, 31, 23, 30, tzinfo=UTC)  # already the next year in Paris
 TODAY = date(LAST_YEAR + 1, 1, 1)
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36"
 _receipts = count(1)
 
 
@@ -50,6 +53,10 @@ def save(store: PostgresEventStore, *events: Event) -> None:
     store.store([Parcel(f"{next(_receipts)}-0", len(events), list(events), [])])
 
 
+def by_browser(one: Event) -> Event:
+    return msgspec.structs.replace(one, traits=Traits(user_agent=BROWSER))
+
+
 def mixture(start: datetime = NOW) -> list[Event]:
     return [
         event(at=start, visitor=1, page_url="/cv?theme=backend", data={"theme": "backend"}),
@@ -64,7 +71,7 @@ def mixture(start: datetime = NOW) -> list[Event]:
 def aggregates(client: redis.Redis) -> dict[bytes, object]:
     """Everything that is derived, in a form that can be compared."""
     found: dict[bytes, object] = {}
-    for key in client.keys("analytics:*"):
+    for key in [key for prefix in ("analytics", "metrics", "realtime") for key in client.keys(f"{prefix}:*")]:
         kind = client.type(key)
         if kind == b"hash":
             found[key] = client.hgetall(key)
@@ -99,6 +106,98 @@ def test_seed_keys_hold_what_happened(
     assert redis_client.expiretime(keys.stat(1, Period.DAY, TODAY, "total_events")) == int(
         datetime(LAST_YEAR + 1, 1, 2, tzinfo=PARIS).timestamp() + 90 * 86_400
     )
+
+
+def test_avilas_keys_hold_what_happened(
+    store: PostgresEventStore, aggregation: Aggregation, redis_client: redis.Redis
+) -> None:
+    aggregation.catch_up()
+    for one in mixture():
+        save(store, one)
+    save(store, *[event("click", at=NOW - timedelta(minutes=n), visitor=n, site_id=2) for n in (2, 4, 6, 59, 60)])
+    aggregation.catch_up()
+    assert redis_client.hgetall(f"metrics:1:{TODAY}") == {
+        b"total_events": b"3",
+        b"page_views": b"2",
+        b"letters_generated": b"1",
+        b"unique_visitors": b"2",
+    }
+    assert redis_client.hgetall(f"metrics:1:{LAST_YEAR}-12-31")[b"unique_visitors"] == b"1"
+    assert redis_client.expiretime(f"metrics:1:{TODAY}") == redis_client.expiretime(
+        keys.stat(1, Period.DAY, TODAY, "total_events")
+    )
+    by_minute = {key: int(redis_client.get(key) or 0) for key in redis_client.keys("realtime:events:*")}
+    assert by_minute == {
+        b"realtime:events:1:%d-12-31T23:30" % LAST_YEAR: 3,
+        **{b"realtime:events:2:%d-12-31T%s" % (LAST_YEAR, at): 1 for at in (b"22:31", b"23:24", b"23:26", b"23:28")},
+    }
+    assert redis_client.expiretime(f"realtime:events:2:{LAST_YEAR}-12-31T22:31") == NOW.timestamp() + 60
+    assert (redis_client.get("realtime:users:1"), redis_client.get("realtime:users:2")) == (b"2", b"2")
+    assert 0 < redis_client.ttl("realtime:users:1") <= 300
+    by_steps = aggregates(redis_client)
+    assert aggregation.rebuild()
+    assert aggregates(redis_client) == by_steps
+
+
+def test_who_is_taken_for_a_bot_is_there_and_known_as_one(
+    store: PostgresEventStore, aggregation: Aggregation, redis_client: redis.Redis
+) -> None:
+    aggregation.catch_up()
+    declared = msgspec.structs.replace(event(at=NOW, visitor=2), traits=Traits(user_agent=BROWSER, bot=True))
+    save(store, *[by_browser(event(at=NOW, visitor=n)) for n in (1, 2, 3)])
+    aggregation.catch_up()
+    counters = RedisCounters(redis_client, PARIS)
+    assert counters.active([1, 2], NOW.timestamp()) == {1: 3, 2: 0}
+    save(store, declared)
+    aggregation.catch_up()
+    assert counters.active([1], NOW.timestamp()) == {1: 2}
+    assert counters.realtime(1, TODAY, NOW.timestamp()).current_visitors == 3
+    known = redis_client.zrange(keys.bots(1), 0, -1)
+    assert known == [str(declared.visitor_id).encode()]
+    assert aggregation.rebuild()
+    assert redis_client.zrange(keys.bots(1), 0, -1) == known
+    assert counters.active([1], NOW.timestamp()) == {1: 2}
+
+
+def test_who_is_no_longer_taken_for_a_bot_is_a_visitor_again(redis_client: redis.Redis) -> None:
+    writer, who = RedisAggregates(redis_client, PARIS), event(at=NOW).visitor_id
+    for token, bots in (("a", {(1, who)}), ("b", set[tuple[int, UUID]]())):
+        moved = tally([event(at=NOW)], PARIS, {}, bots)
+        writer.load(token, moved, NOW.timestamp())
+        writer.load("all", moved, NOW.timestamp())
+    assert redis_client.zcard(f"{keys.rebuild('a')}{keys.bots(1)}") == 1
+    assert not redis_client.exists(f"{keys.rebuild('all')}{keys.bots(1)}")
+
+
+def test_a_rebuild_deletes_what_is_ours_and_nothing_else(
+    store: PostgresEventStore, aggregation: Aggregation, redis_client: redis.Redis
+) -> None:
+    save(store, event(at=NOW))
+    stale = ["analytics:stats:x", f"metrics:9:{TODAY}", "realtime:users:9", "realtime:events:9:2025-12-08T14:05"]
+    theirs = [
+        "metrics:cpu",
+        "metrics:9",
+        "metrics:9:today",
+        "realtime:users:9:x",
+        "realtime",
+        "announcements",
+        "armada",
+    ]
+    for name in stale + theirs:
+        redis_client.set(name, 1)
+    assert aggregation.catch_up() is Standing.REBUILT
+    assert not redis_client.exists(*stale)
+    assert redis_client.exists(*theirs) == len(theirs)
+
+
+def test_visitors_of_dropped_rows_are_in_the_hash_of_their_day(redis_client: redis.Redis) -> None:
+    writer, day = RedisAggregates(redis_client, PARIS), TODAY - timedelta(days=3)
+    hll = writer.hll_of([bytes([n]) * 16 for n in range(7)], None)
+    writer.load_hll("t", 2, day, hll, NOW.timestamp())
+    writer.load_hll("t", 2, TODAY - timedelta(days=91), hll, NOW.timestamp())
+    (key,) = redis_client.keys("*metrics:*")
+    assert key == f"{keys.rebuild('t')}metrics:2:{day}".encode()
+    assert redis_client.hgetall(key) == {b"unique_visitors": b"7"}
 
 
 def test_step_by_step_and_all_at_once_come_out_the_same(
@@ -162,10 +261,16 @@ def _another_time_zone(client: redis.Redis, engine: sa.Engine, store: PostgresEv
     client.hset(keys.CURSOR, "timezone", "Asia/Tokyo")
 
 
+def _aggregates_of_an_earlier_version(client: redis.Redis, engine: sa.Engine, store: PostgresEventStore) -> None:
+    client.hdel(keys.CURSOR, "form")
+    save(store, event(at=NOW))
+
+
 @pytest.mark.parametrize(
     "accident",
     [
         _emptied,
+        _aggregates_of_an_earlier_version,
         _outbox_pruned_while_redis_was_away,
         _postgres_restored_from_an_older_copy,
         _postgres_restored_and_already_ahead_again,

@@ -17,8 +17,9 @@ the rest count under `other` (types and paths) or under no name (themes). `stora
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Final
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -37,6 +38,10 @@ PATHS: Final = "path"
 LABEL_CAPS: Final[Mapping[str, int]] = {EVENT_TYPES: 100, PATHS: 100, THEMES: 1000}
 MAX_LABEL_CHARS: Final = 200
 
+MINUTES: Final = 66
+"""How many minutes before that of a site's latest event are told apart: the hour for which they are counted, and what
+a sender's clock may be ahead (core/gate.py)."""
+
 # (site, kind) -> admitted names
 Labels = Mapping[tuple[int, str], frozenset[str]]
 
@@ -54,12 +59,16 @@ class SiteTally(msgspec.Struct):
     Attributes:
         days: ISO date in the installation's time zone -> what happened then.
         seen: visitor id (16 bytes) -> Unix second of its latest event.
+        bots: those of them who are taken for bots.
+        minutes: minute since 1970 -> events, of the latest `MINUTES`.
         new_visitors: visitors that had never been stored before.
         changed_days: ISO dates (UTC) on which visits are others now.
     """
 
     days: dict[str, DayTally] = msgspec.field(default_factory=dict)
     seen: dict[bytes, int] = msgspec.field(default_factory=dict)
+    bots: list[bytes] = msgspec.field(default_factory=list)
+    minutes: dict[int, int] = msgspec.field(default_factory=dict)
     new_visitors: int = 0
     changed_days: list[str] = msgspec.field(default_factory=list)
 
@@ -100,8 +109,11 @@ def wanted_labels(events: Iterable[Event]) -> dict[tuple[int, str], dict[str, No
     return wanted
 
 
-def tally(events: Iterable[Event], zone: ZoneInfo, labels: Labels) -> Tally:
-    """The sum of what `events`, each new to the store, move."""
+def tally(
+    events: Iterable[Event], zone: ZoneInfo, labels: Labels, bots: Container[tuple[int, UUID]] = frozenset()
+) -> Tally:
+    """The sum of what `events`, each new to the store, move. ``bots` are (site, visitor) who are taken for bots: they
+    are counted like everybody, and noted in `SiteTally.bots`."""
     total = Tally()
     unique: dict[tuple[int, str], set[bytes]] = {}
     for event in events:
@@ -118,11 +130,18 @@ def tally(events: Iterable[Event], zone: ZoneInfo, labels: Labels) -> Tally:
         visitor = event.visitor_id.bytes
         unique[site_id, iso_day].add(visitor)
         at = int(event.created_at.timestamp())
+        if visitor not in site.seen and (site_id, event.visitor_id) in bots:
+            site.bots.append(visitor)
         site.seen[visitor] = max(at, site.seen.get(visitor, at))
+        site.minutes[at // 60] = site.minutes.get(at // 60, 0) + 1
         for name in _names(event, labels):
             day.counts[name] = day.counts.get(name, 0) + 1
     for (site_id, iso_day), visitors in unique.items():
         total.sites[site_id].days[iso_day].visitors = list(visitors)
+    for site in total.sites.values():
+        if len(site.minutes) > 1:
+            first = max(site.minutes) - MINUTES
+            site.minutes = {minute: n for minute, n in site.minutes.items() if minute > first}
     return total
 
 

@@ -277,7 +277,8 @@ class _Transaction:
         seq, previous, labels_version, dictionary_version = _one(self._cursor)
         seq += 1
         recorded = self._visits.record(self._cursor, seq, dictionary_version, self._new, self._newcomers)
-        moved = tally(self._new, self._zone, self._labels.admit(self._cursor, labels_version, self._new))
+        labels = self._labels.admit(self._cursor, labels_version, self._new)
+        moved = tally(self._new, self._zone, labels, recorded.bots)
         moved.duplicate, moved.quarantined = duplicate, quarantined
         for site_id, _ in self._newcomers:
             moved.sites.setdefault(site_id, SiteTally()).new_visitors += 1

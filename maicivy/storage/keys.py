@@ -6,7 +6,7 @@ for other people's clients is below `maicivy:`.
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Final
 
 from maicivy.core.events import DEFAULT_SITE
@@ -77,6 +77,26 @@ def totals(site_id: int) -> str:
 def presence(site_id: int) -> str:
     """Sorted set visitor id -> Unix second last seen, trimmed to the last half hour."""
     return f"{prefix(site_id)}realtime:visitors"
+
+
+def bots(site_id: int) -> str:
+    """Sorted set of those of `presence` who are taken for bots, with the same seconds. Trimmed as that is."""
+    return f"{prefix(site_id)}realtime:bots"
+
+
+def minute_events(site_id: int, minute: int) -> str:
+    """Counter of the events of a minute since 1970, named by its start in UTC. An hour from then."""
+    return f"realtime:events:{site_id}:{datetime.fromtimestamp(minute * 60, UTC):%Y-%m-%dT%H:%M}"
+
+
+def active_users(site_id: int) -> str:
+    """How many were there in the five minutes before the latest event was counted. Five minutes."""
+    return f"realtime:users:{site_id}"
+
+
+def day_metrics(site_id: int, day: date) -> str:
+    """Hash of a day: total_events, page_views, letters_generated, unique_visitors. 90 days after it."""
+    return f"metrics:{site_id}:{day.isoformat()}"
 
 
 def channel(site_id: int) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -55,6 +55,22 @@ SELECT e.site_id, e.day, e.theme, e.n FROM (
 _VISITORS: Final = f"""/* recount.visitors */
 SELECT site_id, {_DAY} AS day, visitor_id FROM {{table}} WHERE created_at >= :start GROUP BY 1, 2, 3 ORDER BY 1, 2
 """
+_SEEN: Final = """/* recount.seen_since */
+SELECT e.site_id, e.visitor_id, e.at, EXISTS (
+    SELECT FROM visits v WHERE v.site_id = e.site_id AND v.visitor_id = e.visitor_id
+    AND v.started BETWEEN :begun AND e.at AND v.ended >= e.at AND v.bot > 0
+) AS bot
+FROM (
+    SELECT site_id, visitor_id, max(created_at) AS at FROM analytics_events WHERE created_at >= :moment GROUP BY 1, 2
+) e
+"""
+_MINUTES: Final = """/* recount.minutes_since */
+SELECT site_id, extract(epoch FROM date_trunc('minute', created_at))::bigint / 60 AS minute, count(*) AS n
+FROM analytics_events WHERE created_at >= :moment GROUP BY 1, 2
+"""
+_LONGEST_VISIT: Final = timedelta(days=2)
+"""Longer is no visit of an id whose salt is renewed at midnight; of others who is here for longer, a bot may be taken
+for a visitor until it is seen again."""
 
 
 class Head(msgspec.Struct, frozen=True):
@@ -132,16 +148,20 @@ class Recount:
             yield *at, chunk
 
     def seen_since(self, moment: datetime) -> Tally:
-        """Visitors active from `moment` on, with their latest time."""
+        """Visitors active from `moment` on, with their latest time, and which of them are taken for bots."""
         total = Tally()
-        rows = self._run(
-            "/* recount.seen_since */ SELECT site_id, visitor_id, max(created_at) AS at FROM analytics_events"
-            " WHERE created_at >= :moment GROUP BY 1, 2",
-            moment=moment,
-        )
-        for row in rows:
+        for row in self._run(_SEEN, moment=moment, begun=moment - _LONGEST_VISIT):
             site = total.sites.setdefault(row.site_id, SiteTally())
             site.seen[row.visitor_id.bytes] = int(row.at.timestamp())
+            if row.bot:
+                site.bots.append(row.visitor_id.bytes)
+        return total
+
+    def minutes_since(self, moment: datetime) -> Tally:
+        """Events of each minute from `moment` on, which is the start of one."""
+        total = Tally()
+        for row in self._run(_MINUTES, moment=moment):
+            total.sites.setdefault(row.site_id, SiteTally()).minutes[row.minute] = row.n
         return total
 
     def new_visitors(self) -> Tally:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -216,6 +217,24 @@ def test_one_event_moves_these(event: Event, names: set[str]) -> None:
     [day] = tally([event], UTC_ZONE, LABELS).sites[event.site_id].days.values()
     assert day.counts == dict.fromkeys(names, 1)
     assert day.visitors == [event.visitor_id.bytes]
+
+
+def test_events_are_told_apart_by_the_minutes_of_the_latest_hour() -> None:
+    ages = [-5, 0, 0.5, 1, 59, 60, 61, 600]
+    given_events = [make.event(at=make.NOON - timedelta(minutes=age), site_id=site) for age in ages for site in (1, 2)]
+    moved = tally([*given_events, make.event(at=make.NOON + timedelta(days=1), site_id=2)], UTC_ZONE, {})
+    noon = int(make.NOON.timestamp()) // 60
+    assert moved.sites[1].minutes == {noon + 5: 1, noon: 1, noon - 1: 2, noon - 59: 1, noon - 60: 1}
+    assert moved.sites[2].minutes == {noon + 1440: 1}
+
+
+def test_bots_are_noted_and_counted_like_everybody() -> None:
+    given_events = [make.event(visitor=number) for number in (1, 2, 2)] + [make.event(visitor=2, site_id=2)]
+    bots = {(1, given_events[1].visitor_id)}
+    moved, without = (tally(given_events, UTC_ZONE, {}, some) for some in (bots, frozenset[tuple[int, UUID]]()))
+    assert (moved.sites[1].bots, moved.sites[2].bots) == ([given_events[1].visitor_id.bytes], [])
+    moved.sites[1].bots.clear()
+    assert moved == without
 
 
 def test_nothing_moves_nothing() -> None:

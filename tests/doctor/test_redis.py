@@ -26,7 +26,7 @@ from maicivy.doctor.redis import (
     judge_writes,
 )
 from maicivy.storage import keys
-from maicivy.storage.aggregates import Cursor
+from maicivy.storage.aggregates import FORM, Cursor
 from tests.doctor.conftest import Examined, verdict
 from tests.events import NOON, event
 
@@ -190,7 +190,7 @@ def test_counters_that_do_not_follow_from_the_database_are_a_problem(
         connection.execute(sa.text("UPDATE ledger SET seq = 7, token = 'seven'"))
     found = verdict(installation, CHECKS, "aggregates")
     assert (found.state, found.seen) == (State.PROBLEM, "Redis holds no counters, although there are events")
-    redis_client.hset(keys.CURSOR, mapping={"seq": 7, "token": "other", "timezone": "UTC"})
+    redis_client.hset(keys.CURSOR, mapping={"seq": 7, "token": "other", "timezone": "UTC", "form": FORM})
     found = verdict(installation, CHECKS, "aggregates")
     assert (found.state, found.seen) == (State.PROBLEM, "the counters in Redis are those of another database")
     redis_client.hset(keys.CURSOR, "token", "seven")
