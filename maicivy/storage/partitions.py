@@ -1,7 +1,7 @@
 """Partitions: made before they are needed, listed, and dropped with what they hold.
 
-`analytics_events` and `visits` have one per UTC day, `visitors` one per salt day, `event_ids` one per generation. A partition is
-made aside and attached, which locks out nobody who writes to the others.
+`analytics_events` and `visits` have one per UTC day, `visitors` one per salt day, `event_ids` one per generation. A
+partition is made aside and attached, which locks out nobody who writes to the others.
 """
 
 from __future__ import annotations

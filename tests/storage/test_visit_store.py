@@ -46,7 +46,8 @@ def visits(engine: Engine) -> list[dict[str, Any]]:
                 "   coalesce(e.ms, 0), coalesce(e.scroll, -1)) ORDER BY coalesce(e.slot, 0), a.page, a.name)"
                 "  FROM unnest(v.actions, v.slots, v.counts, v.engaged, v.scrolls) AS e (action, slot, n, ms, scroll)"
                 "  JOIN actions a ON a.id = e.action) AS elements"
-                " FROM visits v JOIN actions entry ON entry.id = v.entry_id LEFT JOIN actions leave ON leave.id = v.exit_id"
+                " FROM visits v JOIN actions entry ON entry.id = v.entry_id"
+                " LEFT JOIN actions leave ON leave.id = v.exit_id"
                 " JOIN origins o ON o.id = v.origin_id JOIN clients c ON c.id = v.client_id"
                 " JOIN places p ON p.id = v.place_id ORDER BY v.site_id, v.visitor_id, v.started"
             )
@@ -108,7 +109,7 @@ def test_a_visit_survives_midnight_and_is_found_from_any_of_its_days(store: Post
     def at(hours: float) -> Event:
         return msgspec.structs.replace(event(at=late + timedelta(hours=hours)), visitor_id=who)
 
-    for hours in range(0, 60):
+    for hours in range(60):
         put(store, at(hours * 0.5))
     put(store, at(29.9))
     (visit,) = visits(engine)
