@@ -12,6 +12,7 @@ import pytest
 from maicivy.core.events import Event, Traits
 from maicivy.core.query import And, Match, Not, Query
 from tests.events import event
+from tests.log_import.logs import FIREFOX
 from tests.oracle.oracle import answer, buckets
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -26,7 +27,7 @@ def done(
 ) -> Event:
     made = event(kind, data, at=at(text), page_url=page, visitor=visitor)
     # one id, whatever the day
-    return msgspec.structs.replace(made, visitor_id=event(visitor=visitor).visitor_id, traits=Traits(**traits))
+    return msgspec.structs.replace(made, visitor_id=event(visitor=visitor).visitor_id, traits=Traits(FIREFOX, **traits))
 
 
 EVENTS = [
