@@ -50,7 +50,7 @@ def test_a_refusal_is_one_line_and_exit_code_1(
     assert capsys.readouterr().err == "maicivy fail: PORT is missing; HOST is odd\n"
 
 
-@pytest.mark.parametrize("name", ["rebuild", "retention", "import"])
+@pytest.mark.parametrize("name", ["rebuild", "retention", "import", "site"])
 def test_without_a_maicivy_that_runs_each_command_says_how_to_start_one(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
