@@ -1,0 +1,21 @@
+"""What an event did, and where: its type on a page of a host."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from maicivy.core.dimensions import Action
+from maicivy.core.events import Event
+from maicivy.core.urls import path_of
+from maicivy.enrichment.hosts import host_of
+from maicivy.enrichment.texts import clean
+
+
+def action_of(event: Event) -> Action:
+    """What happened, and on which page of which host."""
+    return _action(event.site_id, event.event_type, event.page_url.partition("?")[0])
+
+
+@lru_cache(maxsize=50_000)
+def _action(site_id: int, name: str, page_url: str) -> Action:
+    return Action(site_id, clean(name), host_of(page_url), clean(path_of(page_url)))
