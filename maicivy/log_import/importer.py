@@ -25,9 +25,9 @@ from maicivy.core.access_log import (
     page_view,
     parse_line,
 )
-from maicivy.core.events import DEFAULT_SITE, PAGE_VIEW, Event
+from maicivy.core.events import DEFAULT_SITE, PAGE_VIEW, Event, Traits
 from maicivy.core.gate import MAX_BATCH_EVENTS
-from maicivy.core.identity import Salts, visitor_on
+from maicivy.core.identity import MAX_USER_AGENT_CHARS, Salts, visitor_on
 from maicivy.errors import InboxFull, Unavailable
 from maicivy.log_import.source import InputUnreadable, Source
 
@@ -197,7 +197,10 @@ class LogImport:
         plan = self._plan
         data = {"path": view.path} if view.theme is None else {"path": view.path, "theme": view.theme}
         visitor = visitor_on(plan.salts, at.date(), plan.site_id, plan.domain, line.address, line.user_agent)
-        return Event(event_id, plan.site_id, visitor, None, PAGE_VIEW, data, view.page_url, view.referrer, 0, at)
+        traits = Traits(user_agent=line.user_agent[:MAX_USER_AGENT_CHARS])
+        return Event(
+            event_id, plan.site_id, visitor, None, PAGE_VIEW, data, view.page_url, view.referrer, 0, at, traits
+        )
 
     def _hand_in(self) -> None:
         """Append the batch, waiting while the inbox is full or away.
