@@ -6,4 +6,4 @@ from bench.traffic_check import differences
 
 
 def test_what_is_copied_in_is_what_the_store_makes_of_the_same_events() -> None:
-    assert differences(1_500, days=2) == []
+    assert differences(6_000, days=3) == []
