@@ -167,7 +167,7 @@ class VisitBook:
                 is_page_view=event.event_type == PAGE_VIEW,
                 interactive=traits.interactive,
                 engaged_ms=traits.engagement_ms if is_engagement else 0,
-                scroll=traits.scroll_depth if is_engagement else NO_SCROLL,
+                scroll=(traits.scroll_depth or NO_SCROLL) if is_engagement else NO_SCROLL,
                 declared=traits.bot,
             )
             fragments.setdefault((event.site_id, event.visitor_id), []).append(fragment)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -20,6 +21,7 @@ from maicivy.core.query import (
     And,
     Filter,
     Match,
+    Metric,
     Not,
     Operator,
     Or,
@@ -27,6 +29,7 @@ from maicivy.core.query import (
 )
 from maicivy.core.visits import VISIT_GAP
 from tests.events import event_id, visitor_id
+from tests.oracle.oracle import names_of
 
 SCALE: Final = float(os.environ.get("MAICIVY_ORACLE_SCALE", "1"))
 """How many times as many examples as in a usual run."""
@@ -44,13 +47,12 @@ DIMENSIONS: Final = (*VISIT_DIMENSIONS, *EVENT_DIMENSIONS, *PROPERTIES)
 _PAGES = ("/", "/cv", "/cv", "/cv?theme=backend", "/blog/Über_1", "https://example.org/cv", "https://shop.example.org/")
 _REFERRERS = (
     *("", "", "https://www.google.com/search", "https://t.co/x", "https://news.example.net/a"),
-    *("android-app://com.example.reader/", "https://example.org/cv"),
+    *("android-app://com.example.reader/", "https://example.org/cv", "https://4webmasters.org/"),
 )
 _AGENTS = (
     "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1 Version/18.5 Mobile/15E148 Safari/604.1",
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
-    "",
     "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
     "python-requests/2.32.4",
 )
@@ -63,6 +65,13 @@ _PROPERTIES: tuple[dict[str, Any], ...] = (
     {"plan": "", "per.cent": 12.5},
     {"plan": None, "per.cent": True},
     {"plan": ["a", 1], "per.cent": "50"},
+)
+_READINGS: tuple[dict[str, int], ...] = (
+    {"engagement_ms": 1500},
+    {"engagement_ms": 60_000, "scroll_depth": 33},
+    {"engagement_ms": 1, "scroll_depth": 100},
+    {"engagement_ms": 0, "scroll_depth": 0},
+    {"scroll_depth": 80},
 )
 _STEPS = (
     *(timedelta(0), timedelta(microseconds=1), timedelta(seconds=1), timedelta(seconds=59), timedelta(minutes=14)),
@@ -118,14 +127,16 @@ def _event(draw: st.DrawFn, persona: Persona, at: datetime, evening: datetime, s
     kind = draw(
         st.sampled_from(("page_view", "page_view", "page_view", "engagement", "engagement", "signup", "scroll"))
     )
-    engaged = kind == "engagement"
+    data = dict(draw(st.sampled_from(_PROPERTIES)))
+    if kind == "engagement":
+        data |= draw(st.sampled_from(_READINGS))
     traits = msgspec.structs.replace(
         persona.traits,
         utm=draw(st.sampled_from(_UTM)),
         click_id=draw(st.sampled_from(("", "", "", "gclid"))),
         interactive=draw(st.integers(0, 2)) != 0,
-        engagement_ms=draw(st.sampled_from((0, 1, 1500, 60_000))) if engaged else 0,
-        scroll_depth=draw(st.sampled_from((0, 33, 100))) if engaged else 0,
+        engagement_ms=data.get("engagement_ms", 0),
+        scroll_depth=data.get("scroll_depth", 0),
         bot=draw(st.integers(0, 30)) == 30,
     )
     return Event(
@@ -134,7 +145,7 @@ def _event(draw: st.DrawFn, persona: Persona, at: datetime, evening: datetime, s
         visitor_id(persona.number, evening),
         None,
         kind,
-        draw(st.sampled_from(_PROPERTIES)),
+        data,
         draw(st.sampled_from(_PAGES)),
         draw(st.sampled_from(_REFERRERS)),
         0,
@@ -208,10 +219,18 @@ def _values_of(dimension: str) -> tuple[str, ...]:
         "browser": ("Firefox", "Chrome", "Mobile Safari", "Safari", "fire"),
         "os": ("Windows", "Linux", "iOS", ""),
         "language": ("en", "fr", ""),
-        "screen": ("mobile", "desktop", "e"),
+        "screen": ("Mobile", "desktop", "e"),
         "resolution": ("1920x1080", "390x844", ""),
     }
     return some.get(name, ("google", "email", "cpc", "Summer", "summer", "cv", "a", "18", "14", ""))
+
+
+def metrics_for(dimensions: Sequence[str], condition: Filter | None = None) -> tuple[Metric, ...]:
+    """What may be asked of the store: two metrics are made of two answers, and two are about pages."""
+    absent = {"percentage", "conversion_rate"}
+    if "event:page" not in names_of(condition) | {*dimensions}:
+        absent |= {"time_on_page", "scroll_depth"}
+    return tuple(name for name in METRICS if name not in absent)
 
 
 @st.composite
@@ -239,7 +258,8 @@ def queries(
     names = draw(st.lists(st.sampled_from(DIMENSIONS), max_size=2, unique=True))
     dimensions = tuple(draw(st.permutations([*grains, *names])))
     start, end = draw(ranges(around, zone, grains[0].removeprefix("time:") if grains else None))
-    metrics = tuple(draw(st.permutations(METRICS)))[: draw(st.sampled_from((1, 3, len(METRICS), len(METRICS))))]
+    chosen = draw(st.one_of(st.none(), filters()) if condition is None else condition)
+    metrics = draw(st.permutations(metrics_for(dimensions, chosen)))[: draw(st.sampled_from((1, 3, 9, 9)))]
     order_by = tuple(
         (name, draw(st.sampled_from(("asc", "desc"))))
         for name in draw(st.lists(st.sampled_from([*metrics, *dimensions]), max_size=2, unique=True))
@@ -249,9 +269,9 @@ def queries(
         zone,
         start,
         end,
-        metrics,
+        tuple(metrics),
         dimensions,
-        draw(st.one_of(st.none(), filters()) if condition is None else condition),
+        chosen,
         order_by,
         draw(st.sampled_from((10_000, 10_000, 3))),
         draw(st.sampled_from((0, 0, 0, 1))),

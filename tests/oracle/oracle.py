@@ -229,8 +229,8 @@ class _Count:
         views = [deed for deed in counted if deed.is_page_view]
         readers = [deeds for deeds in hits.values() if any(deed.is_page_view for deed in deeds)]
         engaged_ms = sum(deed.event.traits.engagement_ms for deeds in hits.values() for deed in deeds)
-        depths = [[d.event.traits.scroll_depth for d in deeds if d.is_engagement] for deeds in hits.values()]
-        deepest = [max(of_visit) for of_visit in depths if of_visit]
+        depths = [max(deed.event.traits.scroll_depth for deed in deeds) for deeds in hits.values()]
+        deepest = [depth for depth in depths if depth > 0]
         return {
             "visitors": self.visitors(key, span),
             "visits": len(present),

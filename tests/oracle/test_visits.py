@@ -60,7 +60,7 @@ def _between(run: Run) -> set[Any]:
     return days
 
 
-@settings(max_examples=int(60 * SCALE), deadline=None)
+@settings(max_examples=int(30 * SCALE), deadline=None)
 @given(st.data())
 def test_what_is_kept_is_what_a_recount_finds(engine: Engine, store: PostgresEventStore, data: st.DataObject) -> None:
     sites = new_sites(engine)
