@@ -36,7 +36,7 @@ class Traits(msgspec.Struct, frozen=True, array_like=True, gc=False):
         utm: source, medium, campaign, term, content, where the sender gave them apart from the URL.
         click_id: name of the click id that the landing page's URL carried (`gclid`), never its value.
         interactive: False for an event that does not keep a visit from being a bounce.
-        engagement_ms, scroll_depth: of an engagement event: visible time, and 1 to 100 percent of the page; 0: not told.
+        engagement_ms, scroll_depth: of an engagement event: visible time, and percent of the page; 0: not told.
         bot: the sender says that no person did this.
     """
 
