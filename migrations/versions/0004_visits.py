@@ -167,12 +167,14 @@ STATEMENTS = (
         site_id INTEGER NOT NULL,
         hour TIMESTAMP WITH TIME ZONE NOT NULL,
         seq BIGINT NOT NULL,
+        rolled BIGINT DEFAULT '0' NOT NULL,
         CONSTRAINT pk_dirty_hours PRIMARY KEY (site_id, hour)
     )
     """,
-    "COMMENT ON TABLE dirty_hours IS 'Hours whose visits have changed since their buckets were rolled up'",
+    "COMMENT ON TABLE dirty_hours IS 'Hours whose visits have changed since their day was rolled up'",
     "COMMENT ON COLUMN dirty_hours.hour IS 'UTC'",
     "COMMENT ON COLUMN dirty_hours.seq IS 'ledger number of the latest change'",
+    "COMMENT ON COLUMN dirty_hours.rolled IS 'that the hour''s rollup knows of'",
     """
     CREATE TABLE buckets (
         site_id INTEGER NOT NULL,

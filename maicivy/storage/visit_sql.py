@@ -1,0 +1,507 @@
+"""The SQL of visits: what filters and dimensions become, and the relation that every figure is summed from.
+
+The only place where statements are put together at run time. Names of columns and tables come from the tables below
+and from nowhere else; whatever a client sent is bound.
+
+The relation has a row for each visit, bucket of time that it touches, and value of the event dimensions (a page, a
+name) it has there. `visits` and the other figures that belong to a whole visit stand in a row once as what the bucket
+alone would say, and once more (`_again`) as far as earlier rows of the same visit in the same group have said it: so
+buckets can be shown apart, and added up without counting anything twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, Final
+
+import msgspec
+
+from maicivy.core.buckets import is_aligned
+from maicivy.core.query import EVENT_DIMENSIONS, PROPERTY, And, Filter, Match, Not, Or
+from maicivy.storage.schema import PATH_SQL
+
+_HOST_SQL: Final = (
+    "CASE WHEN page_url LIKE '%://%' THEN"
+    " lower(regexp_replace(split_part(split_part(split_part(page_url, '://', 2), '/', 1), '?', 1), ':[0-9]*$', ''))"
+    " ELSE '' END"
+)
+
+# dimension -> column of visits, dictionary table, column there
+_OF_VISITS: Final = {
+    "visit:source": ("origin_id", "origins", "source"),
+    "visit:channel": ("origin_id", "origins", "channel"),
+    "visit:referrer": ("origin_id", "origins", "referrer"),
+    "visit:utm_source": ("origin_id", "origins", "utm_source"),
+    "visit:utm_medium": ("origin_id", "origins", "utm_medium"),
+    "visit:utm_campaign": ("origin_id", "origins", "utm_campaign"),
+    "visit:utm_term": ("origin_id", "origins", "utm_term"),
+    "visit:utm_content": ("origin_id", "origins", "utm_content"),
+    "visit:country": ("place_id", "places", "country"),
+    "visit:region": ("place_id", "places", "region"),
+    "visit:city": ("place_id", "places", "city"),
+    "visit:device": ("client_id", "clients", "device"),
+    "visit:browser": ("client_id", "clients", "browser"),
+    "visit:browser_version": ("client_id", "clients", "browser_version"),
+    "visit:os": ("client_id", "clients", "os"),
+    "visit:os_version": ("client_id", "clients", "os_version"),
+    "visit:screen": ("client_id", "clients", "screen"),
+    "visit:resolution": ("client_id", "clients", "resolution"),
+    "visit:language": ("client_id", "clients", "language"),
+    "visit:entry_page": ("entry_id", "actions", "page"),
+    "visit:exit_page": ("exit_id", "actions", "page"),
+}
+# dimension -> column of actions, and the same of a stored event
+_OF_EVENTS: Final = {
+    "event:page": ("page", f"({PATH_SQL})"),
+    "event:name": ("name", "CASE WHEN event_type = 'engagement' THEN 'page_view' ELSE event_type::text END"),
+    "event:hostname": ("hostname", f"({_HOST_SQL})"),
+}
+WHOLE: Final = ("visits", "bounces", "entries", "duration_us", "readers", "scrolled", "scroll_sum")
+"""Figures that belong to whole visits."""
+
+PARTS: Final = ("pageviews", "events", "engaged_ms")
+"""Figures that add up as they are."""
+
+_KEY: Final = "site_id, visitor_id, started"
+_DURATION: Final = "(date_part('epoch', v.ended - v.started) * 1000000)::bigint"
+_BOUNCED: Final = "(v.pageviews <= 1 AND v.interactions = 0)::int"
+_WHO: Final = "CASE WHEN v.shape & 1 <> 0 THEN NULL ELSE v.visitor_id END, v.bot <> 0"
+# What happened in visit v: of its elements (times are those of quarters of an hour), and of the stored events.
+_ELEMENTS: Final = """
+    SELECT date_bin('15 minutes', v.started, '1970-01-01 00:00+00') + coalesce(e.slot, 0) * interval '15 minutes' AS at,
+           e.action, a.name, a.hostname, a.page,
+           coalesce(e.n, 1) AS n, coalesce(e.engaged_ms, 0) AS engaged_ms, coalesce(e.scroll, -1) AS scroll
+    FROM unnest(v.actions, v.slots, v.counts, v.engaged, v.scrolls) AS e (action, slot, n, engaged_ms, scroll)
+    JOIN actions a ON a.id = e.action"""
+_HAPPENINGS: Final = f"""
+    SELECT r.created_at AS at, {_OF_EVENTS["event:name"][1]} AS name, {_OF_EVENTS["event:hostname"][1]} AS hostname,
+           {_OF_EVENTS["event:page"][1]} AS page, (r.event_type <> 'engagement')::int AS n,
+           CASE WHEN r.event_type = 'engagement' AND jsonb_typeof(r.event_data -> 'engagement_ms') = 'number'
+                THEN (r.event_data ->> 'engagement_ms')::numeric::bigint ELSE 0 END AS engaged_ms,
+           CASE WHEN r.event_type = 'engagement' AND jsonb_typeof(r.event_data -> 'scroll_depth') = 'number'
+                THEN (r.event_data ->> 'scroll_depth')::numeric::int ELSE -1 END AS scroll,
+           r.event_data
+    FROM analytics_events r
+    WHERE r.site_id = v.site_id AND r.visitor_id = v.visitor_id AND r.created_at >= v.started
+          AND r.created_at <= v.ended"""
+
+
+class Values:
+    """The values of a statement, bound by the name that they are given here."""
+
+    def __init__(self) -> None:
+        self.bound: dict[str, Any] = {}
+
+    def bind(self, value: Any, type_name: str) -> str:
+        """The value's place in the statement."""
+        same = (name for name, known in self.bound.items() if type(known) is type(value) and known == value)
+        name = next(same, f"p{len(self.bound)}")
+        self.bound[name] = value
+        return f"CAST(:{name} AS {type_name})"
+
+
+def event_dimensions(dimensions: Sequence[str], condition: Filter | None) -> set[str]:
+    """Those of a query that concern single events."""
+    named = set(dimensions) | (names(condition) if condition is not None else set())
+    return {name for name in named if name.startswith("event:")}
+
+
+def names(condition: Filter) -> set[str]:
+    """The dimensions that a filter names."""
+    if isinstance(condition, Match):
+        return {condition.dimension}
+    if isinstance(condition, Not):
+        return names(condition.filter)
+    return set().union(*(names(each) for each in condition.filters))
+
+
+def pages_of(condition: Filter | None) -> Filter | None:
+    """What of a filter says something of `event:page`: what entry pages have to be like. None: nothing does."""
+    if condition is None:
+        return None
+    if isinstance(condition, Match):
+        return condition if condition.dimension == "event:page" else None
+    if isinstance(condition, Not):
+        inner = pages_of(condition.filter)
+        return None if inner is None else Not(inner)
+    some = [pages for each in condition.filters if (pages := pages_of(each)) is not None]
+    if not some or (isinstance(condition, Or) and len(some) < len(condition.filters)):
+        return None
+    return type(condition)(tuple(some))
+
+
+def matching(text: str, match: Match, values: Values) -> str:
+    """The condition that `text`, an SQL expression, satisfies a match."""
+    wanted, given = list(match.values), text
+    operator = match.operator.removesuffix("_not").removesuffix("_is") if match.operator != "is_not" else "is"
+    if operator == "matches":
+        condition = f"{given} {'~' if match.case_sensitive else '~*'} ANY ({values.bind(wanted, 'text[]')})"
+    elif operator == "contains":
+        patterns = [f"%{_literal(value)}%" for value in wanted]
+        condition = f"{given} {'LIKE' if match.case_sensitive else 'ILIKE'} ANY ({values.bind(patterns, 'text[]')})"
+    elif match.case_sensitive:
+        condition = f"{given} = ANY ({values.bind(wanted, 'text[]')})"
+    else:
+        condition = f"{given} ILIKE ANY ({values.bind([_literal(value) for value in wanted], 'text[]')})"
+    return f"NOT ({condition})" if match.operator.endswith("_not") else f"({condition})"
+
+
+def _literal(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+
+
+class Slice(msgspec.Struct, frozen=True):
+    """A part of time that is read from visits: whole buckets of the range that a question is about.
+
+    Attributes:
+        start, end: of the range; UTC, half-open.
+        bounds: where its buckets begin, ascending; the first may begin before `start`.
+        groups: for each bucket the instant that its group begins at. Figures of whole visits count once in a group.
+        first, last: numbers of the first and the last bucket of the slice, from 1.
+    """
+
+    start: datetime
+    end: datetime
+    bounds: tuple[datetime, ...]
+    groups: tuple[datetime, ...]
+    first: int
+    last: int
+
+    @property
+    def is_aligned(self) -> bool:
+        """Whether all buckets begin and end with quarters of an hour."""
+        return all(map(is_aligned, (self.start, self.end, *self.bounds)))
+
+    @property
+    def slice_start(self) -> datetime:
+        """Where the slice begins."""
+        return max(self.start, self.bounds[self.first - 1])
+
+    @property
+    def slice_end(self) -> datetime:
+        """Where the slice ends."""
+        return self.end if self.last == len(self.bounds) else self.bounds[self.last]
+
+
+class Question(msgspec.Struct, frozen=True):
+    """What the relation has to tell. `raw`: from stored events, because the quarters of an hour that visits keep are
+    too coarse, or know no properties. `bots`: None for all visits, else whether those of bots are meant. `sums`: the
+    figures wanted."""
+
+    site_id: int
+    dimensions: tuple[str, ...]
+    filter: Filter | None
+    bots: bool | None
+    raw: bool
+    sums: frozenset[str]
+
+    @property
+    def of_events(self) -> bool:
+        """Whether it concerns single events."""
+        return bool(event_dimensions(self.dimensions, self.filter))
+
+    @property
+    def dims(self) -> list[str]:
+        """Columns of the dimensions."""
+        return [f"d{n}" for n in range(len(self.dimensions))]
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns of the relation. `who` is null for a visitor who has no other visit; `touches`: the visit counts."""
+        figures = [name for name in (*WHOLE, *PARTS) if name in self.sums]
+        return ["grp", "bucket", *self.dims, "who", "bot", "touches", *figures, *self.again]
+
+    @property
+    def again(self) -> list[str]:
+        """Columns of what has been counted before in the same group."""
+        return [f"{name}_again" for name in WHOLE if name in self.sums]
+
+
+class Relation:
+    """The relation of a question over a slice, as SQL; values are bound to `values`."""
+
+    def __init__(self, question: Question, part: Slice, values: Values) -> None:
+        self._question = question
+        self._part = part
+        self._values = values
+        bind = values.bind
+        self._site = bind(question.site_id, "integer")
+        self._start, self._end = bind(part.slice_start, "timestamptz"), bind(part.slice_end, "timestamptz")
+        self._range_start, self._range_end = bind(part.start, "timestamptz"), bind(part.end, "timestamptz")
+
+    def rows(self) -> str:
+        """A SELECT of `Question.columns`: visits that lie within one bucket, the short way, and those that do not."""
+        if self._question.of_events:
+            return f"{self._events_inside()} UNION ALL {self._events_across()}"
+        return f"{self._visits_inside()} UNION ALL {self._visits_across()}"
+
+    def _visits_inside(self) -> str:
+        figures = _OF_VISIT | {"readers": "(v.pageviews > 0)::int", "pageviews": "v.pageviews", "events": "v.events"}
+        label = self._label("v.started")
+        return (
+            f"SELECT {self._group(label)}, {label}, {self._list('v.')}{_WHO}, 1,"
+            f" {self._figures(figures, dict.fromkeys(WHOLE, '0'))} FROM ({self._inside_visits()}) AS v"
+        )
+
+    def _visits_across(self) -> str:
+        here = (
+            f"SELECT {self._number('h.at')} AS bucket, sum(h.n) AS events,"
+            f" sum(h.n) FILTER (WHERE h.name = 'page_view') AS pageviews FROM ({self._happenings()}) AS h"
+            f" WHERE h.at >= {self._range_start} AND h.at < {self._range_end} GROUP BY 1"
+        )
+        touched = (
+            f"SELECT v.*, b.bucket, coalesce(s.events, 0) AS n, coalesce(s.pageviews, 0) AS views,"
+            f" (b.bucket > greatest(v.first_bucket, ({self._firsts})[b.bucket]))::int AS counted"
+            f" FROM ({self._across_visits()}) AS v"
+            f" CROSS JOIN LATERAL generate_series(v.first_bucket, v.last_bucket) AS b (bucket)"
+            f" LEFT JOIN LATERAL ({here}) AS s ON s.bucket = b.bucket"
+        )
+        figures = _OF_VISIT | {"readers": "(v.views > 0)::int", "pageviews": "v.views", "events": "v.n"}
+        again = {name: f"v.counted * {figure}" for name, figure in _OF_VISIT.items()}
+        label = f"({self._bounds})[v.bucket]"
+        return (
+            f"SELECT {self._group(label)}, {label}, {self._list('v.')}{_WHO}, 1, {self._figures(figures, again)}"
+            f" FROM ({touched}) AS v WHERE {self._in_slice}"
+        )
+
+    def _events_inside(self) -> str:
+        label = self._label("v.started")
+        return (
+            f"SELECT {self._group(label)}, {label}, {self._list('v.')}{_WHO}, (v.n > 0)::int,"
+            f" {self._figures(self._of_happenings(), dict.fromkeys(WHOLE, '0'))}"
+            f" FROM ({self._happened(self._inside_visits(), '')}) AS v"
+        )
+
+    def _events_across(self) -> str:
+        in_range = f" AND h.at >= {self._range_start} AND h.at < {self._range_end}"
+        happened = self._happened(self._across_visits(), f"{self._number('h.at')} AS bucket", in_range)
+        over = (
+            f"OVER (PARTITION BY {_KEY}, first_of_group{''.join(f', {dim}' for dim in self._question.dims)}"
+            " ORDER BY bucket ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
+        )
+        ranked = (
+            f"SELECT *, coalesce(max((n > 0)::int) {over}, 0) AS counted,"
+            f" coalesce(max((views > 0)::int) {over}, 0) AS read, coalesce(max(scroll) {over}, -1) AS scrolled_to"
+            f" FROM (SELECT *, ({self._firsts})[bucket] AS first_of_group FROM ({happened}) AS x) AS x"
+        )
+        figures = self._of_happenings()
+        again = {name: f"v.counted * {figures[name]}" for name in ("visits", "bounces", "entries", "duration_us")}
+        again |= {
+            "readers": f"v.read * {figures['readers']}",
+            "scrolled": "(v.scroll >= 0 AND v.scrolled_to >= 0)::int",
+            "scroll_sum": "CASE WHEN v.scroll >= 0 AND v.scrolled_to >= 0 THEN least(v.scroll, v.scrolled_to)"
+            " ELSE 0 END",
+        }
+        label = f"({self._bounds})[v.bucket]"
+        return (
+            f"SELECT {self._group(label)}, {label}, {self._list('v.')}{_WHO}, (v.n > 0)::int,"
+            f" {self._figures(figures, again)} FROM ({ranked}) AS v WHERE {self._in_slice}"
+        )
+
+    def _happened(self, visits: str, bucket: str, condition: str = "") -> str:
+        """What happened in `visits` added up by visit, bucket and values of the dimensions."""
+        dims, keys = [], []
+        for dim, name in zip(self._question.dims, self._question.dimensions, strict=True):
+            dims.append(f"v.{dim}" if name.startswith("visit:") else f"{self._of_happening(name)} AS {dim}")
+            keys.append(f"v.{dim}" if name.startswith("visit:") else dim)
+        visit = "v.site_id, v.visitor_id, v.started, v.ended, v.shape, v.bot, v.pageviews, v.interactions, v.entry_id"
+        filtered = "" if self._question.filter is None else f" AND {self._condition(self._question.filter)}"
+        return (
+            f"SELECT {', '.join([visit, *dims, *([bucket] if bucket else [])])},"
+            " sum(h.n) AS n, coalesce(sum(h.n) FILTER (WHERE h.name = 'page_view'), 0) AS views,"
+            " sum(h.engaged_ms) AS engaged_ms, max(h.scroll) AS scroll"
+            f" FROM ({visits}) AS v CROSS JOIN LATERAL ({self._happenings()}) AS h"
+            f" WHERE true{condition}{filtered} GROUP BY {', '.join([visit, *keys, *(['bucket'] if bucket else [])])}"
+        )
+
+    def _inside_visits(self) -> str:
+        return (
+            f"SELECT v.*{self._selected} FROM visits v {self._joins}"
+            f" WHERE {self._wanted} AND v.started < {self._end} AND {self._inside}{self._of_visits_alone}"
+        )
+
+    def _across_visits(self) -> str:
+        """Visits that touch the slice but do not lie within a bucket of it, with the numbers of the first and the last
+        bucket of the whole range that they touch."""
+        day = f"date_trunc('day', {self._start}, 'UTC')"
+        last_moment = f"least(v.ended, {self._range_end} - interval '1 us')"
+        selected = (
+            f"v.*{self._selected}, {self._number(f'greatest(v.started, {self._range_start})')} AS first_bucket,"
+            f" {self._number(last_moment)} AS last_bucket"
+        )
+        wanted = f"{self._wanted} AND v.ended >= {self._start} AND NOT ({self._inside}){self._of_visits_alone}"
+        return (
+            f"SELECT {selected} FROM visits v {self._joins}"
+            f" WHERE {wanted} AND v.started >= {day} AND v.started < {self._end}"
+            f" UNION ALL SELECT {selected} FROM visits v {self._joins}"
+            f" WHERE {wanted} AND v.started < {day}"
+            f" AND (v.site_id, v.visitor_id, v.started) IN (SELECT {_KEY} FROM crossings"
+            f" WHERE site_id = {self._site} AND day = ({day} AT TIME ZONE 'UTC')::date)"
+        )
+
+    @property
+    def _wanted(self) -> str:
+        bots = self._question.bots
+        of_bots = "" if bots is None else " AND v.bot <> 0" if bots else " AND v.bot = 0"
+        return f"v.site_id = {self._site} AND v.events > 0{of_bots}"
+
+    @property
+    def _inside(self) -> str:
+        """Whether a visit lies within the slice, and within one bucket of it."""
+        if len(self._part.bounds) == 1:
+            same = "true"
+        else:
+            same = f"{self._label('v.started')} = {self._label('v.ended')}"
+            if self._part.is_aligned:  # what lies in one quarter of an hour lies in one bucket
+                same = f"(v.shape & 2 <> 0 OR {same})"
+        return f"v.started >= {self._start} AND v.ended < {self._end} AND {same}"
+
+    @property
+    def _of_visits_alone(self) -> str:
+        condition = self._question.filter
+        if condition is None or self._question.of_events:
+            return ""
+        return f" AND {self._condition(condition)}"
+
+    @property
+    def _in_slice(self) -> str:
+        return f"v.bucket BETWEEN {self._part.first:d} AND {self._part.last:d}"
+
+    # Dimensions and filters.
+
+    @property
+    def _joins(self) -> str:
+        joins = []
+        for dim, name in zip(self._question.dims, self._question.dimensions, strict=True):
+            if name in _OF_VISITS:
+                column, table, _ = _OF_VISITS[name]
+                joins.append(f"LEFT JOIN {table} AS of_{dim} ON of_{dim}.id = v.{column}")
+        return " ".join(joins)
+
+    @property
+    def _selected(self) -> str:
+        return "".join(
+            f", coalesce(of_{dim}.{_OF_VISITS[name][2]}, '') AS {dim}"
+            for dim, name in zip(self._question.dims, self._question.dimensions, strict=True)
+            if name in _OF_VISITS
+        )
+
+    def _list(self, prefix: str) -> str:
+        return "".join(f"{prefix}{dim}, " for dim in self._question.dims)
+
+    def _happenings(self) -> str:
+        return _HAPPENINGS if self._question.raw else _ELEMENTS
+
+    def _of_happening(self, name: str) -> str:
+        if name.startswith(PROPERTY):
+            return f"coalesce(h.event_data ->> {self._values.bind(name.removeprefix(PROPERTY), 'text')}, '')"
+        return f"h.{_OF_EVENTS[name][0]}"
+
+    def _condition(self, condition: Filter) -> str:
+        if isinstance(condition, Match):
+            return self._match(condition)
+        if isinstance(condition, Not):
+            return f"NOT {self._condition(condition.filter)}"
+        joined = " AND " if isinstance(condition, And) else " OR "
+        return f"({joined.join(self._condition(each) for each in condition.filters)})"
+
+    def _match(self, match: Match) -> str:
+        name = match.dimension
+        if name in _OF_VISITS:
+            return self._listed(*_OF_VISITS[name], match)
+        if name in EVENT_DIMENSIONS and not self._question.raw:
+            return self._listed("action", "actions", _OF_EVENTS[name][0], match, "h")
+        return f"({matching(self._of_happening(name), match, self._values)})"
+
+    def _listed(self, column: str, table: str, text: str, match: Match, alias: str = "v") -> str:
+        """The match decided once for each row of a dictionary table, not for each visit."""
+        of_site = f" AND site_id = {self._site}" if table == "actions" else ""
+        ids = f"SELECT id FROM {table} WHERE {matching(text, match, self._values)}{of_site}"
+        if column == "exit_id":  # 0 where no page was viewed
+            ids += f" UNION ALL SELECT 0 WHERE {matching(_NOTHING, match, self._values)}"
+        return f"{alias}.{column} IN ({ids})"
+
+    # Figures.
+
+    def _figures(self, figures: dict[str, str], again: dict[str, str]) -> str:
+        sums = self._question.sums
+        own = [figures.get(name, "0") for name in (*WHOLE, *PARTS) if name in sums]
+        return ", ".join([*own, *(again.get(name, "0") for name in WHOLE if name in sums)])
+
+    def _of_happenings(self) -> dict[str, str]:
+        counts = "(v.n > 0)::int"
+        entered = self._entered()
+        return {
+            "visits": counts,
+            "bounces": f"({counts} * {_BOUNCED} * {entered})",
+            "entries": f"({counts} * {entered})",
+            "duration_us": f"({counts} * {_DURATION})",
+            "readers": "(v.views > 0)::int",
+            "scrolled": "(v.scroll >= 0)::int",
+            "scroll_sum": "greatest(v.scroll, 0)",
+            "pageviews": "v.views",
+            "events": "v.n",
+            "engaged_ms": "v.engaged_ms",
+        }
+
+    def _entered(self) -> str:
+        """1 for a visit that entered on the page that is asked about, where one is."""
+        conditions = []
+        pages = pages_of(self._question.filter)
+        if pages is not None:
+            conditions.append(self._entry_condition(pages))
+        for dim, name in zip(self._question.dims, self._question.dimensions, strict=True):
+            if name == "event:page":
+                conditions.append(f"v.{dim} = (SELECT page FROM actions WHERE id = v.entry_id)")
+        return f"({' AND '.join(conditions)})::int" if conditions else "1"
+
+    def _entry_condition(self, condition: Filter) -> str:
+        if isinstance(condition, Match):
+            return self._listed("entry_id", "actions", "page", condition)
+        if isinstance(condition, Not):
+            return f"NOT {self._entry_condition(condition.filter)}"
+        joined = " AND " if isinstance(condition, And) else " OR "
+        return f"({joined.join(self._entry_condition(each) for each in condition.filters)})"
+
+    # Time.
+
+    @cached_property
+    def _bounds(self) -> str:
+        return self._values.bind(list(self._part.bounds), "timestamptz[]")
+
+    @cached_property
+    def _firsts(self) -> str:
+        """For each bucket the number of the first one of its group."""
+        groups = self._part.groups
+        return self._values.bind([groups.index(group) + 1 for group in groups], "integer[]")
+
+    def _number(self, moment: str) -> str:
+        """The number, from 1, of the bucket that a moment lies in."""
+        return "1" if len(self._part.bounds) == 1 else f"width_bucket({moment}, {self._bounds})"
+
+    def _label(self, moment: str) -> str:
+        """The beginning of the bucket that a moment lies in."""
+        bounds = self._part.bounds
+        first = self._values.bind(bounds[0], "timestamptz")
+        if len(bounds) == 1:
+            return first
+        strides = {later - earlier for earlier, later in pairwise(bounds)}
+        if len(strides) == 1:  # clocks are not changed in between; a fifth of the time
+            return f"date_bin({self._values.bind(strides.pop(), 'interval')}, {moment}, {first})"
+        return f"({self._bounds})[{self._number(moment)}]"
+
+    def _group(self, label: str) -> str:
+        """The beginning of the group that a bucket belongs to."""
+        groups = self._part.groups
+        if len(set(groups)) == 1:
+            return self._values.bind(groups[0], "timestamptz")
+        if groups == self._part.bounds:
+            return label
+        return f"({self._values.bind(list(groups), 'timestamptz[]')})[{self._number(label)}]"
+
+
+_NOTHING: Final = "''::text"
+_OF_VISIT: Final = {"visits": "1", "bounces": _BOUNCED, "entries": "1", "duration_us": _DURATION}
