@@ -1,0 +1,237 @@
+"""Rollups of visits: closed hours and days of every site, made anew wherever something has changed in them.
+
+A day's bucket holds for each value of a dimension what its visits and events add up to, as arrays in one row. Storing
+transactions only mark the hours that they change (`dirty_hours`); here the marked ones are worked out and unmarked,
+unless they were marked again meanwhile. A bucket that is marked, or has not closed, is answered from visits.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from maicivy.core.buckets import Grain, starts
+from maicivy.metrics import DATABASE_DURATION, timed
+from maicivy.storage.connections import postgres_errors
+from maicivy.storage.visit_queries import KEPT, ROLLED_UP, fresh
+from maicivy.storage.visit_sql import PARTS, WHOLE, Question, Slice, Values
+
+STATEMENT_TIMEOUT: Final = "5min"
+REFRESH_LOCK: Final = 0x6D61_6904
+"""Advisory lock: one refresh at a time."""
+
+_HOUR: Final = timedelta(hours=1)
+_FIGURES: Final = (*WHOLE, *PARTS)
+_AGAIN: Final = tuple(f"{name}_again" for name in WHOLE)
+_SITES: Final = (
+    "/* buckets.sites */ SELECT DISTINCT d.site_id, s.timezone FROM dirty_hours d JOIN sites s ON s.id = d.site_id"
+)
+_DIRTY: Final = """/* buckets.dirty */
+SELECT hour, seq, rolled FROM dirty_hours WHERE site_id = :site_id AND hour < :before ORDER BY hour
+"""
+_DELETE: Final = """/* buckets.make */
+DELETE FROM buckets WHERE site_id = :site_id AND grain = :grain AND start = ANY (:starts)
+"""
+_PRESENT: Final = """/* buckets.make */
+INSERT INTO buckets (site_id, grain, dimension, start, bot, long, "values", {columns})
+SELECT :site_id, :grain, 'all', start, false, 0, {nothing} FROM unnest(CAST(:starts AS timestamptz[])) AS start
+ON CONFLICT DO NOTHING
+"""
+_LONG: Final = """/* buckets.make */
+UPDATE buckets SET long = (
+    SELECT count(*) FROM visits v WHERE v.ended >= :day AND v.started < :before AND v.site_id = :site_id
+           AND (v.site_id, v.visitor_id, v.started) IN (
+               SELECT site_id, visitor_id, started FROM crossings
+               WHERE site_id = :site_id AND day = (CAST(:day AS timestamptz) AT TIME ZONE 'UTC')::date)
+) WHERE site_id = :site_id AND grain = 'day' AND dimension = 'all' AND start = :day AND NOT bot
+"""
+_CLEAN: Final = """/* buckets.clean */
+DELETE FROM dirty_hours d USING unnest(CAST(:hours AS timestamptz[]), CAST(:seqs AS bigint[])) AS made (hour, seq)
+WHERE d.site_id = :site_id AND d.hour = made.hour AND d.seq = made.seq
+"""
+_ROLLED: Final = """/* buckets.rolled */
+UPDATE dirty_hours d SET rolled = made.seq
+FROM unnest(CAST(:hours AS timestamptz[]), CAST(:seqs AS bigint[])) AS made (hour, seq)
+WHERE d.site_id = :site_id AND d.hour = made.hour AND d.seq = made.seq
+"""
+_EXPIRE: Final = "/* buckets.expire */ DELETE FROM buckets WHERE grain = :grain AND start < :before"
+_FORGET: Final = """/* buckets.forget */
+WITH hours AS (
+    SELECT DISTINCT date_trunc('hour', h) AS hour FROM visits v
+    CROSS JOIN LATERAL generate_series(date_trunc('hour', v.started), v.ended, interval '1 hour') AS h
+    WHERE v.site_id = :site_id
+), marked AS (
+    INSERT INTO dirty_hours (site_id, hour, seq) SELECT :site_id, hour, (SELECT seq FROM ledger) FROM hours
+    ON CONFLICT (site_id, hour) DO UPDATE SET rolled = 0 RETURNING 1
+)
+DELETE FROM buckets WHERE site_id = :site_id AND start >= (SELECT min(hour) FROM hours)
+"""
+
+log = logging.getLogger(__name__)
+
+
+class Buckets:
+    """Makes and drops rollups. Safe for threads; `zone` is that of sites that have none of their own."""
+
+    def __init__(self, engine: sa.Engine, zone: ZoneInfo) -> None:
+        self._engine = engine
+        self._zone = zone
+
+    def refresh(self, now: datetime, most: int = 400) -> int:
+        """Make what is marked and closed, at most about `most` days, the latest first; how many buckets were made.
+
+        Each day is a transaction of its own. None is made while somebody else is at it. Safe to repeat.
+        """
+        made = 0
+        with postgres_errors(), self._engine.connect() as lock:
+            if not lock.scalar(sa.text("/* buckets.lock */ SELECT pg_try_advisory_lock(:key)"), {"key": REFRESH_LOCK}):
+                return 0
+            try:
+                sites = [
+                    (row.site_id, ZoneInfo(row.timezone or str(self._zone))) for row in lock.execute(sa.text(_SITES))
+                ]
+                lock.commit()
+                for site_id, zone in sites:
+                    made += self._refresh(site_id, zone, now, most)
+            finally:
+                lock.execute(sa.text("/* buckets.lock */ SELECT pg_advisory_unlock(:key)"), {"key": REFRESH_LOCK})
+        if made:
+            log.info("buckets_made", extra={"buckets": made, "sites": len(sites)})
+        return made
+
+    def expire(self, now: datetime) -> int:
+        """Delete rollups that are older than they are kept; how many."""
+        with postgres_errors(), self._engine.begin() as connection:
+            return sum(
+                connection.execute(sa.text(_EXPIRE), {"grain": str(grain), "before": now - age}).rowcount
+                for grain, age in KEPT.items()
+            )
+
+    def forget(self, site_id: int) -> None:
+        """Have the rollups of a site made anew, as far as its visits are kept: its time zone is another one now."""
+        with postgres_errors(), self._engine.begin() as connection:
+            connection.execute(sa.text(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'"))
+            connection.execute(sa.text(_FORGET), {"site_id": site_id})
+
+    def _refresh(self, site_id: int, zone: ZoneInfo, now: datetime, most: int) -> int:
+        with self._engine.begin() as connection:
+            dirty = connection.execute(sa.text(_DIRTY), {"site_id": site_id, "before": now}).all()
+        if not dirty:
+            return 0
+        hours = {row.hour: row.seq for row in dirty}
+        days = _touched(Grain.DAY, hours, zone)[-most:]
+        closed = [day for day in days if day[1] <= now]
+        made = 0
+        for start, end in reversed(closed):
+            made += self._make(site_id, zone, start, end)
+        covered = [hour for hour in hours if _covers(closed, hour)]
+        self._settle(_CLEAN, site_id, covered, hours)
+        # Of a day that goes on, hours that are over are made already, so that today by the hour costs little.
+        waiting = {row.hour: row.seq for row in dirty if row.hour not in set(covered) and row.rolled != row.seq}
+        over = [hour for hour in _touched(Grain.HOUR, waiting, zone) if hour[1] <= now and not _covers(closed, hour[0])]
+        if over:
+            self._make_hours(site_id, [start for start, _ in over])
+            made += len(over)
+            self._settle(_ROLLED, site_id, [hour for hour in waiting if _covers(over, hour)], waiting)
+        return made
+
+    def _settle(self, statement: str, site_id: int, hours: Sequence[datetime], seqs: dict[datetime, int]) -> None:
+        if hours:
+            with self._engine.begin() as connection:
+                values = {"site_id": site_id, "hours": list(hours), "seqs": [seqs[hour] for hour in hours]}
+                connection.execute(sa.text(statement), values)
+
+    def _make(self, site_id: int, zone: ZoneInfo, start: datetime, end: datetime) -> int:
+        """A closed day and its hours."""
+        before = starts(Grain.DAY, start - _HOUR, start, zone)[0]
+        hours = starts(Grain.HOUR, start, end, zone)
+        both = (before, start)
+        with timed(DATABASE_DURATION, "make_buckets"), self._engine.begin() as connection:
+            _prepare(connection, site_id, Grain.DAY, [start])
+            _fill(connection, site_id, Grain.DAY, Slice(before, end, both, (before, before), 2, 2))
+            connection.execute(sa.text(_LONG), {"site_id": site_id, "day": start, "before": before})
+        self._make_hours(site_id, hours)
+        return 1 + len(hours)
+
+    def _make_hours(self, site_id: int, hours: Sequence[datetime]) -> None:
+        with timed(DATABASE_DURATION, "make_buckets"), self._engine.begin() as connection:
+            _prepare(connection, site_id, Grain.HOUR, hours)
+            # One pass over runs of hours, which are usually those of a day.
+            for run in _runs(hours):
+                end = run[-1] + _HOUR
+                _fill(connection, site_id, Grain.HOUR, Slice(run[0], end, run, run, 1, len(run)))
+
+
+def _touched(grain: Grain, hours: dict[datetime, int], zone: ZoneInfo) -> list[tuple[datetime, datetime]]:
+    """The buckets of a zone that the UTC hours have a part in: start and end, ascending."""
+    found: dict[datetime, datetime] = {}
+    for hour in sorted(hours):
+        bounds = starts(grain, hour, hour + _HOUR, zone)
+        for start in bounds:
+            if start not in found:
+                found[start] = starts(grain, start, start + timedelta(hours=49), zone)[1]
+    return sorted(found.items())
+
+
+def _covers(ranges: Sequence[tuple[datetime, datetime]], hour: datetime) -> bool:
+    """Whether all of a UTC hour lies in ranges, which are ascending."""
+    at = hour
+    for start, end in ranges:
+        if start <= at < end:
+            at = end
+    return at >= hour + _HOUR
+
+
+def _runs(hours: Sequence[datetime]) -> list[tuple[datetime, ...]]:
+    runs: list[list[datetime]] = []
+    for hour in hours:
+        if runs and hour - runs[-1][-1] == _HOUR:
+            runs[-1].append(hour)
+        else:
+            runs.append([hour])
+    return [tuple(run) for run in runs]
+
+
+def _prepare(connection: sa.Connection, site_id: int, grain: Grain, bounds: Sequence[datetime]) -> None:
+    """Take away what there was, and show with an empty bucket that these have been made."""
+    connection.execute(sa.text(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'"))
+    values = {"site_id": site_id, "grain": str(grain), "starts": list(bounds)}
+    connection.execute(sa.text(_DELETE), values)
+    columns = ["visitors", *_FIGURES]
+    connection.execute(
+        sa.text(_PRESENT.format(columns=", ".join(columns), nothing=", ".join(["'{}'"] * (len(columns) + 1)))), values
+    )
+
+
+def _fill(connection: sa.Connection, site_id: int, grain: Grain, part: Slice) -> None:
+    """Work the buckets of a slice out, for every dimension."""
+    # `first` and `last` choose what is told of a slice; a group of one bucket tells it bucket by bucket.
+    for dimension in ("all", *ROLLED_UP):
+        values = Values()
+        dims = () if dimension == "all" else (dimension,)
+        question = Question(site_id, dims, None, None, False, frozenset(_FIGURES))
+        figures = fresh(question, part, values, with_visitors=True, split=True)
+        start = "grp" if grain is Grain.HOUR else values.bind(part.bounds[-1], "timestamptz")
+        value = "d0" if dims else "''"
+        order = f"ORDER BY visitors DESC, {value}"
+        columns = ["values", "visitors", *_FIGURES, *_AGAIN]
+        arrays = [f"array_agg({value} {order})"]
+        arrays += [f"array_agg({name} {order})" for name in ("visitors", *_FIGURES)]
+        arrays += [f"CASE WHEN bool_or({name} <> 0) THEN array_agg({name} {order}) END" for name in _AGAIN]
+        kept = [f'"{name}" = excluded."{name}"' for name in columns]
+        connection.execute(
+            sa.text(
+                f"/* buckets.make */ INSERT INTO buckets (site_id, grain, dimension, start, bot, long,"
+                f" {', '.join(f'{chr(34)}{name}{chr(34)}' for name in columns)})"
+                f" SELECT {values.bind(site_id, 'integer')}, {values.bind(str(grain), 'text')},"
+                f" {values.bind(dimension, 'text')}, {start}, bot, 0, {', '.join(arrays)}"
+                f" FROM ({figures}) AS f WHERE touches > 0 GROUP BY 4, bot"
+                f" ON CONFLICT (site_id, grain, dimension, start, bot) DO UPDATE SET {', '.join(kept)}"
+            ),
+            values.bound,
+        )
