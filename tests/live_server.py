@@ -66,9 +66,11 @@ class Server:
         assert receive(viewer)["type"] == "initial_stats"
         return viewer
 
-    def open(self, **options: Any) -> websocket.WebSocket:
+    def open(self, site: str = "", **options: Any) -> websocket.WebSocket:
         viewer = websocket.create_connection(
-            f"ws://127.0.0.1:{self.port}/ws/analytics", timeout=10, **({"suppress_origin": True} | options)
+            f"ws://127.0.0.1:{self.port}/ws/analytics{f'?site={site}' if site else ''}",
+            timeout=10,
+            **({"suppress_origin": True} | options),
         )
         self._viewers.append(viewer)
         return viewer

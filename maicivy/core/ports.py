@@ -7,7 +7,7 @@ end. Times are aware and UTC unless a name says otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 from typing import Protocol
 from uuid import UUID
@@ -189,14 +189,14 @@ class VisitQueries(Protocol):
 class QueryCache(Protocol):
     """Answers to questions that were asked before. Forgets whatever it likes, and is never wrong."""
 
-    def get(self, site_id: int, key: bytes, days: Days) -> tuple[bytes | None, str]:
+    def get(self, site_id: int, key: bytes, days: Sequence[Days]) -> tuple[bytes | None, str]:
         """The answer put under `key`, unless a visit of `days` has changed since; and the epoch, for `put`.
 
         Raises:
             Unavailable: it does not answer; ask the store.
         """
 
-    def put(self, site_id: int, key: bytes, answer: bytes, seq: int, epoch: str) -> None:
+    def put(self, key: bytes, answer: bytes, seq: int, epoch: str) -> None:
         """Keep an answer that is true for ledger number `seq`. `epoch` is what `get` said before it was computed.
 
         Raises:
@@ -247,10 +247,6 @@ class LiveFeed(Protocol):
 
     def publish(self, events: Sequence[Event]) -> None:
         """Announce events, in order, on the channel of their site. Costs one call when nobody listens."""
-
-    def listen(self, site_ids: Sequence[int]) -> Iterator[list[tuple[int, bytes]]]:
-        """For ever, reconnecting as needed: what has arrived together, one or more of (site, message) in order;
-        messages are the JSON of `core.events.announcement`."""
 
 
 class SaltBox(Protocol):

@@ -12,7 +12,7 @@ import random
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import Any, Final, cast
 
 import msgspec
@@ -84,33 +84,28 @@ class RedisLiveFeed:
             if len(pipe):
                 pipe.execute()
 
-    def listen(
-        self,
-        site_ids: Sequence[int],
-        until: threading.Event | None = None,
-        listening: threading.Event | None = None,
-    ) -> Iterator[list[tuple[int, bytes]]]:
-        """See `core.ports.LiveFeed`. At most `TOGETHER` messages at a time. Ends within about a second after `until`
-        is set; `listening` is set for as long as the subscription stands."""
-        until = until or threading.Event()
-        listening = listening or threading.Event()
-        sites = {keys.channel(site_id).encode(): site_id for site_id in site_ids}
+    def listen(self, wanted: WantedSites, until: threading.Event) -> Iterator[list[tuple[int, bytes]]]:
+        """Reconnecting as needed: what has arrived together, one to `TOGETHER` of (site, message) in order; messages
+        are the JSON of `core.events.announcement`, or a `gap`. One connection, whatever is wanted; what is not wanted
+        is not sent by Redis. Ends within about a second after `until` is set."""
         failures = 0
         while not until.is_set():
             try:
-                with closing(_Subscription(self._blocking, sites)) as subscription:
+                with closing(_Subscription(self._blocking)) as subscription, wanted.heard_on(subscription):
                     while not until.is_set():
                         messages = []
                         for kind, channel, payload in subscription.read():
+                            site_id = wanted.channels.get(channel)
+                            if site_id is None:
+                                continue  # sent before it was no longer wanted
                             if kind == b"message":
-                                messages.append((sites[channel], payload))
+                                messages.append((site_id, payload))
                             elif kind == b"subscribe":
-                                listening.set()
+                                wanted.stands(site_id)
                                 failures = 0
                         if messages:
                             yield messages
             except (redis.RedisError, OSError) as error:
-                listening.clear()
                 if not failures:
                     log.warning("live_feed_lost", extra={"error": type(error).__name__})
                 pause = min(_RETRY_CAP_S, _RETRY_S * 2 ** min(failures, 10))
@@ -118,15 +113,88 @@ class RedisLiveFeed:
                 failures += 1
 
 
+class WantedSites:
+    """The sites that one `listen` hears, which may change while it runs. Safe for threads."""
+
+    def __init__(self, site_ids: Iterable[int] = ()) -> None:
+        self.channels: dict[bytes, int] = {}
+        self._standing: dict[int, threading.Event] = {}
+        self._subscription: _Subscription | None = None
+        self._lock = threading.Lock()
+        for site_id in site_ids:
+            self.add(site_id)
+
+    def add(self, site_id: int) -> None:
+        """Want a site, too. Safe to repeat."""
+        with self._lock:
+            if site_id not in self._standing:
+                self._standing[site_id] = threading.Event()
+                self.channels[_channel(site_id)] = site_id
+                self._ask("SUBSCRIBE", site_id)
+
+    def discard(self, site_id: int) -> None:
+        """Want a site no longer. Safe to repeat."""
+        with self._lock:
+            if self._standing.pop(site_id, None) is not None:
+                del self.channels[_channel(site_id)]
+                self._ask("UNSUBSCRIBE", site_id)
+
+    def wait(self, site_id: int, timeout_s: float) -> bool:
+        """Whether everything that is announced on the site from now on will be heard, after waiting for that."""
+        standing = self._standing.get(site_id)
+        return standing is not None and standing.wait(timeout_s)
+
+    @contextmanager
+    def heard_on(self, subscription: _Subscription) -> Iterator[None]:
+        """Within the block, what is wanted is what `subscription` hears.
+
+        Raises:
+            redis.RedisError, OSError: the connection is gone.
+        """
+        try:
+            with self._lock:
+                if self.channels:
+                    subscription.ask("SUBSCRIBE", *self.channels)
+                self._subscription = subscription
+            yield
+        finally:
+            with self._lock:
+                self._subscription = None
+                for standing in self._standing.values():
+                    standing.clear()
+
+    def stands(self, site_id: int) -> None:
+        """Redis has confirmed a subscription."""
+        standing = self._standing.get(site_id)
+        if standing is not None:
+            standing.set()
+
+    def _ask(self, command: str, site_id: int) -> None:
+        if self._subscription is not None:
+            try:
+                self._subscription.ask(command, _channel(site_id))
+            except (redis.RedisError, OSError):
+                self._subscription = None  # whoever reads there notices too, and asks for everything anew
+
+
 class _Subscription:
     """A connection that only listens, without redis-py's `PubSub`: under gevent its `get_message` costs 0.3 ms of
     processor time (8.1, measured), for it asks the kernel twice through an emulated `poll` before it reads."""
 
-    def __init__(self, client: redis.Redis, channels: Iterable[bytes]) -> None:
+    def __init__(self, client: redis.Redis) -> None:
         self._pool = client.connection_pool
         self._connection: Any = self._pool.get_connection()
         self._heard = self._asked = time.monotonic()
-        self._connection.send_command("SUBSCRIBE", *channels, check_health=False)  # type: ignore[no-untyped-call]
+        self._sending = threading.Lock()
+
+    def ask(self, command: str, *channels: bytes) -> None:
+        """Send a command, whose answer `read` will find. Another thread may be reading meanwhile.
+
+        Raises:
+            redis.RedisError, OSError: the connection is gone.
+        """
+        with self._sending:
+            self._connection.send_command(command, *channels, check_health=False)
 
     def read(self) -> list[list[Any]]:
         """What has arrived, after waiting a second at most: (kind, channel, payload) each.
@@ -149,7 +217,7 @@ class _Subscription:
             raise redis.ConnectionError("no answer on the live channel")
         elif now - max(self._heard, self._asked) > _PING_AFTER_S:
             self._asked = now
-            self._connection.send_command("PING", check_health=False)
+            self.ask("PING")
         return [reply for reply in arrived if isinstance(reply, list) and len(reply) == 3]  # an answer to PING is none
 
     def close(self) -> None:
@@ -159,6 +227,10 @@ class _Subscription:
 
     def _next(self, wait_s: float) -> Any:
         return self._connection.read_response(push_request=True, disconnect_on_error=False, timeout=wait_s)
+
+
+def _channel(site_id: int) -> bytes:
+    return keys.channel(site_id).encode()
 
 
 def _newest(events: Sequence[Event]) -> list[bytes]:

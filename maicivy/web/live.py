@@ -1,4 +1,4 @@
-"""`/ws/analytics`: who may watch, and the messages of seed 001.
+"""`/ws/analytics`: who may watch which site, and the messages of seed 001.
 
 flask-sock upgrades the connection before its view runs, when it is too late for a status code; so the blueprint looks
 at every request to it first, and a stranger's page or one viewer too many is refused in the one error shape.
@@ -22,15 +22,15 @@ from simple_websocket import Server
 from wsproto.utilities import RemoteProtocolError
 
 from maicivy.bootstrap import Maicivy
-from maicivy.core.events import DEFAULT_SITE
 from maicivy.core.identity import client_key
 from maicivy.core.ports import Snapshot
 from maicivy.core.senders import client_address
-from maicivy.errors import Unavailable
+from maicivy.errors import Refusal, Unavailable
 from maicivy.storage.live import gap
 from maicivy.storage.live_places import Taking
 from maicivy.web.errors import error_response
 from maicivy.web.live_hub import Hub
+from maicivy.web.sites import readable_site
 from maicivy.web.websocket import WebSocket, text_frame
 
 PATH: Final = "/ws/analytics"
@@ -128,6 +128,13 @@ def _admit(hub: Hub, parts: Maicivy) -> Response | None:
     if origin is not None and not _is_allowed(origin, request.host, parts.settings.cors_origins):
         log.warning("live_refused", extra={"reason": "origin"})
         return error_response(403, "forbidden", "pages of this origin may not watch; see MAICIVY_CORS_ORIGINS")
+    try:
+        site = readable_site(parts, request.environ, request.args.get("site"), "site")
+    except Refusal as refusal:
+        log.warning("live_refused", extra={"reason": refusal.code})
+        if refusal.code != "unknown_site":
+            raise
+        return error_response(404, refusal.code, refusal.message, refusal.field)
     place = _name_of_place(parts)
     taking = Taking.FULL
     if not hub.closed:
@@ -141,9 +148,9 @@ def _admit(hub: Hub, parts: Maicivy) -> Response | None:
             response = error_response(503, "too_many_viewers", "all places are taken; try again")
         response.headers["Retry-After"] = str(FULL_RETRY_S)
         return response
-    g.live_place = place
+    g.live_place, g.live_site = place, site.id
     with hub.door():
-        g.live_first = hub.prepare(DEFAULT_SITE)
+        g.live_first = hub.prepare(site.id)
     # simple-websocket parses every header again, and fails over cookies of 16 KiB or a subprotocol that is not ASCII.
     # Nor is it to see extensions: compressed frames would differ from client to client, and cost each of them memory.
     for name in [name for name in request.environ if name.startswith("HTTP_") and name not in _OF_THE_HANDSHAKE]:
@@ -202,20 +209,21 @@ def _watch(hub: Hub, parts: Maicivy, server: Server) -> None:
     """Serve one viewer until the connection is over."""
     server.connected = False  # from here on the socket is ours: flask-sock must not close it in its own way
     began = time.monotonic()
+    site_id: int = g.live_site
     viewer = WebSocket(server.sock, lambda dropped: text_frame(gap(dropped)))
     try:
-        log.info("live_viewer_came")
-        hub.join(DEFAULT_SITE, viewer, g.live_place, g.live_first)
-        viewer.serve(lambda text: viewer.offer(_answer(hub, parts, text), events=0))
+        log.info("live_viewer_came", extra={"site": site_id})
+        hub.join(site_id, viewer, g.live_place, g.live_first)
+        viewer.serve(lambda text: viewer.offer(_answer(hub, parts, site_id, text), events=0))
     except Exception:  # an edge: an error page has no place on an upgraded connection
         log.exception("live_viewer_failed")
     finally:
-        hub.leave(DEFAULT_SITE, viewer)
+        hub.leave(site_id, viewer)
         seconds = round(time.monotonic() - began, 1)
         log.info("live_viewer_left", extra={"code": viewer.code, "seconds": seconds, "dropped": viewer.dropped})
 
 
-def _answer(hub: Hub, parts: Maicivy, text: str | None) -> bytes:
+def _answer(hub: Hub, parts: Maicivy, site_id: int, text: str | None) -> bytes:
     """The frame that answers a client's message."""
     if text is None:
         return _complaint("invalid_message", "messages are JSON text, not binary")
@@ -227,7 +235,7 @@ def _answer(hub: Hub, parts: Maicivy, text: str | None) -> bytes:
         return text_frame(msgspec.json.encode({"type": "pong", "time": int(parts.now().timestamp())}))
     if asked.type == "refresh_stats":
         try:
-            return hub.stats(DEFAULT_SITE)
+            return hub.stats(site_id)
         except Unavailable:
             return _complaint("unavailable", "the statistics cannot be read now")
     return _complaint("unknown_message", "known types are refresh_stats and ping")

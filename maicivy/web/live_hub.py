@@ -10,17 +10,16 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
 
-from maicivy.core.events import DEFAULT_SITE
 from maicivy.core.ports import Snapshot
 from maicivy.errors import Unavailable
-from maicivy.storage.live import TOGETHER, RedisLiveFeed, gap
+from maicivy.storage.live import TOGETHER, RedisLiveFeed, WantedSites, gap
 from maicivy.web.websocket import CloseCode, WebSocket, text_frame
 
 HEARTBEAT_S: Final = 5.0
@@ -48,21 +47,36 @@ class _Run:
     """What the threads of the hub share, from the first viewer to the last."""
 
     stop: threading.Event = field(default_factory=threading.Event)
-    listening: threading.Event = field(default_factory=threading.Event)
+    wanted: WantedSites = field(default_factory=WantedSites)
+
+
+@dataclass(slots=True)
+class _Watched:
+    """One site, its viewers with their places, and what was last read of it and when.
+
+    Attributes:
+        heard: events since it is watched.
+        idle_beats: without a viewer.
+    """
+
+    site_id: int
+    viewers: dict[WebSocket, str] = field(default_factory=dict)
+    stats: tuple[float, Snapshot] | None = None
+    heard: int = 0
+    idle_beats: int = 0
 
 
 class Hub:
-    """Fans out what `feed` hears, and what `read` says of each site, to this process's viewers. Safe for threads."""
+    """Fans out what `feed` hears, and what `read` says of each site, to this process's viewers. Safe for threads.
 
-    def __init__(
-        self, feed: RedisLiveFeed, read: Callable[[int], Snapshot], site_ids: Sequence[int] = (DEFAULT_SITE,)
-    ) -> None:
+    A site is listened to from its first viewer on; nobody gets anything of another site than the one joined.
+    """
+
+    def __init__(self, feed: RedisLiveFeed, read: Callable[[int], Snapshot]) -> None:
         self.closed = False
         self._feed = feed
         self._read = read
-        self._viewers: dict[int, dict[WebSocket, str]] = {site_id: {} for site_id in site_ids}
-        self._stats: dict[int, tuple[float, Snapshot]] = {}
-        self._heard = dict.fromkeys(site_ids, 0)
+        self._sites: dict[int, _Watched] = {}
         self._alive: Callable[[], bool] = _always
         self._lock = threading.Lock()
         self._door = threading.BoundedSemaphore(_AT_DOOR)
@@ -90,31 +104,33 @@ class Hub:
             self._door.release()
 
     def prepare(self, site_id: int) -> bytes:
-        """The first frame for a viewer, once the subscription stands or a second has passed: what happens from now on
-        it will hear of.
+        """The first frame for a viewer of a site, once the subscription stands or a second has passed: what happens
+        from now on it will hear of.
 
         Raises:
             Unavailable: Redis does not answer.
         """
         with self._lock:
             run = self._start()
+            self._watched(site_id)
         if run is not None:
-            run.listening.wait(_SUBSCRIBE_S)
+            run.wanted.wait(site_id, _SUBSCRIBE_S)
         return self.stats(site_id)
 
     def join(self, site_id: int, viewer: WebSocket, place: str, first: bytes) -> None:
         """From now on `viewer` gets everything of the site, after the frame `first`; its place is held for it."""
         viewer.offer(first, events=0)
         with self._lock:
-            self._viewers[site_id][viewer] = place
             self._start()
+            self._watched(site_id).viewers[viewer] = place
         if self.closed:
             viewer.close(CloseCode.GOING_AWAY)
 
     def leave(self, site_id: int, viewer: WebSocket) -> None:
         """Undo `join`. Safe to repeat."""
         with self._lock:
-            self._viewers[site_id].pop(viewer, None)
+            if site_id in self._sites:
+                self._sites[site_id].viewers.pop(viewer, None)
 
     def vacate(self, place: str) -> None:
         """Give a place back; those that are given back at the same time go in one call, or a crowd that leaves would
@@ -136,16 +152,17 @@ class Hub:
         Raises:
             Unavailable: Redis does not answer.
         """
-        read_at, snapshot = self._stats.get(site_id, (0.0, None))
+        watched = self._sites.get(site_id) or _Watched(site_id)  # the hub was closed meanwhile
+        read_at, snapshot = watched.stats or (0.0, None)
         if snapshot is None or time.monotonic() - read_at > FRESH_S:
-            snapshot = self._snapshot(site_id)
+            snapshot = self._snapshot(watched)
         return _stats_frame("initial_stats", snapshot)
 
     def close(self, wait_s: float = 1.0) -> None:
         """Say goodbye to every viewer, cut off after `wait_s` whoever does not answer, and take no more."""
         self.closed = True
         with self._lock:
-            viewers = [viewer for site in self._viewers.values() for viewer in site]
+            viewers = [viewer for watched in self._sites.values() for viewer in watched.viewers]
             if self._run is not None:
                 self._run.stop.set()
         for viewer in viewers:
@@ -162,10 +179,16 @@ class Hub:
                 threading.Thread(target=work, args=(self._run,), name=name, daemon=True).start()
         return self._run
 
+    def _watched(self, site_id: int) -> _Watched:
+        """The site, which is listened to from now on. The lock is held."""
+        if self._run is not None:
+            self._run.wanted.add(site_id)
+        return self._sites.setdefault(site_id, _Watched(site_id))
+
     def _listen(self, run: _Run) -> None:
         while not run.stop.is_set():
             try:
-                for messages in self._feed.listen(tuple(self._viewers), run.stop, run.listening):
+                for messages in self._feed.listen(run.wanted, run.stop):
                     began = time.monotonic()
                     self._fan_out(messages)
                     took_s = time.monotonic() - began
@@ -178,42 +201,47 @@ class Hub:
     def _fan_out(self, messages: list[tuple[int, bytes]]) -> None:
         """Each viewer gets what has arrived together in one piece, so that a burst costs few system calls."""
         for site_id in {site_id for site_id, _ in messages}:
+            watched = self._sites.get(site_id)
+            if watched is None:
+                continue
             payloads = [payload for its_site, payload in messages if its_site == site_id]
             events = sum(map(_events_in, payloads))
-            self._heard[site_id] += events
-            self._stats.pop(site_id, None)
-            self._send(site_id, b"".join(map(text_frame, payloads)), events)
+            watched.heard += events
+            watched.stats = None
+            _send(watched, b"".join(map(text_frame, payloads)), events)
 
     def _beat(self, run: _Run) -> None:
-        idle = 0
         next_beat = time.monotonic() + HEARTBEAT_S
         while not run.stop.wait(_POLL_S):
             if not self._alive():
                 self.close()
             elif time.monotonic() >= next_beat:
                 next_beat = max(next_beat + HEARTBEAT_S, time.monotonic())
-                idle = 0 if self._heartbeat() else idle + 1
-                if idle >= IDLE_BEATS:
-                    self._end_if_idle(run)
+                self._heartbeat()
+                self._end_what_is_idle(run)
 
-    def _end_if_idle(self, run: _Run) -> None:
+    def _end_what_is_idle(self, run: _Run) -> None:
         with self._lock:
-            if not any(self._viewers.values()):
+            for watched in tuple(self._sites.values()):
+                watched.idle_beats = 0 if watched.viewers else watched.idle_beats + 1
+                if watched.idle_beats >= IDLE_BEATS:
+                    del self._sites[watched.site_id]
+                    run.wanted.discard(watched.site_id)
+            if not self._sites:
                 run.stop.set()
                 self._run = None
 
-    def _heartbeat(self) -> bool:
-        """One beat for every site that is watched; whether one is."""
-        sites = [site_id for site_id, viewers in self._viewers.items() if viewers]
+    def _heartbeat(self) -> None:
+        """One beat for every site that has viewers."""
         try:
             self._renew_places()
-            for site_id in sites:
-                self._send(site_id, _stats_frame("heartbeat", self._snapshot(site_id)), events=0)
+            for watched in tuple(self._sites.values()):
+                if watched.viewers:
+                    _send(watched, _stats_frame("heartbeat", self._snapshot(watched)), events=0)
         except Unavailable as error:  # the next beat tries again; clients notice that one is missing
             log.warning("live_heartbeat_failed", extra={"part": error.part, "reason": error.reason})
         except Exception:  # an edge: without this thread nothing would end the connections at shutdown
             log.exception("live_heartbeat_failed")
-        return bool(sites)
 
     def _renew_places(self) -> None:
         renewed = self._places()
@@ -224,18 +252,19 @@ class Hub:
 
     def _places(self) -> set[str]:
         with self._lock:
-            return {place for viewers in self._viewers.values() for place in viewers.values()}
+            return {place for watched in self._sites.values() for place in watched.viewers.values()}
 
-    def _snapshot(self, site_id: int) -> Snapshot:
-        heard = self._heard[site_id]
-        snapshot = self._read(site_id)
-        if heard == self._heard[site_id]:
-            self._stats[site_id] = time.monotonic(), snapshot
+    def _snapshot(self, watched: _Watched) -> Snapshot:
+        heard = watched.heard
+        snapshot = self._read(watched.site_id)
+        if heard == watched.heard:
+            watched.stats = time.monotonic(), snapshot
         return snapshot
 
-    def _send(self, site_id: int, frame: bytes, events: int) -> None:
-        for viewer in tuple(self._viewers[site_id]):
-            viewer.offer(frame, events)
+
+def _send(watched: _Watched, frame: bytes, events: int) -> None:
+    for viewer in tuple(watched.viewers):
+        viewer.offer(frame, events)
 
 
 def _always() -> bool:

@@ -17,6 +17,7 @@ from maicivy.storage.live import (
     ANNOUNCED_EVENTS,
     CONTROL_TYPES,
     RedisLiveFeed,
+    WantedSites,
     gap,
 )
 from maicivy.storage.redis_clients import blocking_redis, fast_redis
@@ -30,13 +31,13 @@ class Listener:
     def __init__(self, feed: RedisLiveFeed, *site_ids: int) -> None:
         self.heard: list[tuple[int, dict[str, Any]]] = []
         self.until = threading.Event()
-        self.listening = threading.Event()
-        self.thread = threading.Thread(target=self._run, args=(feed, site_ids))
+        self.wanted = WantedSites(site_ids)
+        self.thread = threading.Thread(target=self._run, args=(feed,))
         self.thread.start()
-        assert self.listening.wait(10)
+        assert all(self.wanted.wait(site_id, 10) for site_id in site_ids)
 
-    def _run(self, feed: RedisLiveFeed, site_ids: tuple[int, ...]) -> None:
-        for together in feed.listen(site_ids, self.until, self.listening):
+    def _run(self, feed: RedisLiveFeed) -> None:
+        for together in feed.listen(self.wanted, self.until):
             self.heard += [(site_id, json.loads(message)) for site_id, message in together]
 
     def wait_for(self, count: int) -> list[tuple[int, dict[str, Any]]]:
@@ -87,6 +88,43 @@ def test_channels_are_those_of_the_protocol(redis_client: redis.Redis, listener:
 def test_a_site_that_nobody_asked_for_is_not_heard(feed: RedisLiveFeed, listener: Listener) -> None:
     feed.publish([event(site_id=3), event(data={"mine": True})])
     assert listener.wait_for(1)[0][1]["data"] == {"mine": True}
+
+
+def test_what_is_wanted_may_change_while_listening(
+    feed: RedisLiveFeed, listener: Listener, redis_client: redis.Redis
+) -> None:
+    listener.wanted.add(3)
+    listener.wanted.add(3)
+    assert listener.wanted.wait(3, 10)
+    feed.publish([event(site_id=site_id) for site_id in (1, 2, 3, 4)])
+    assert [site_id for site_id, _ in listener.wait_for(3)] == [1, 2, 3]
+    listener.wanted.discard(2)
+    listener.wanted.discard(2)
+    wait_until(lambda: b"analytics:2:realtime" not in redis_client.pubsub_channels())
+    feed.publish([event(site_id=site_id) for site_id in (2, 3)])
+    assert listener.wait_for(4)[-1][0] == 3
+    assert not listener.wanted.wait(2, 0)
+
+
+def test_a_listener_that_wants_nothing_yet_waits(feed: RedisLiveFeed) -> None:
+    listener = Listener(feed)
+    listener.wanted.add(1)
+    assert listener.wanted.wait(1, 10)
+    feed.publish([event()])
+    assert listener.wait_for(1)[0][0] == 1
+    listener.stop()
+
+
+def test_what_was_wanted_while_the_connection_was_gone_is_heard_on_the_next(
+    feed: RedisLiveFeed, listener: Listener, redis_client: redis.Redis
+) -> None:
+    redis_client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+    listener.wanted.add(5)
+    listener.wanted.discard(1)
+    assert all(listener.wanted.wait(site_id, 10) for site_id in (2, 5))
+    wait_until(lambda: sorted(redis_client.pubsub_channels()) == [b"analytics:2:realtime", b"analytics:5:realtime"])
+    feed.publish([event(site_id=5)])
+    assert listener.wait_for(1)[0][0] == 5
 
 
 def test_nothing_is_published_when_nobody_listens(feed: RedisLiveFeed, redis_client: redis.Redis) -> None:
@@ -145,7 +183,7 @@ def test_listening_ends_when_told_and_leaves_no_subscriber(feed: RedisLiveFeed, 
 def test_listening_to_a_server_that_is_away_goes_on_until_told(valkey_url: str) -> None:
     with blocking_redis("unix:///nonexistent/valkey.sock") as away, fast_redis(valkey_url) as fast:
         until = threading.Event()
-        thread = threading.Thread(target=lambda: list(RedisLiveFeed(fast, away).listen([1], until)))
+        thread = threading.Thread(target=lambda: list(RedisLiveFeed(fast, away).listen(WantedSites([1]), until)))
         thread.start()
         until.set()
         thread.join(10)

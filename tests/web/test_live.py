@@ -13,12 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
+import msgspec
 import pytest
 import redis
 import websocket
 
 from maicivy.core.events import announcement
 from maicivy.core.periods import Period
+from maicivy.core.sites import Site
 from maicivy.standalone.datadir import DataDir
 from maicivy.standalone.process import start_ready
 from maicivy.standalone.valkey import Valkey
@@ -37,6 +39,12 @@ HANDSHAKE = {
     "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
 }
 
+TOKEN = "a-token-for-tests-only"
+SITES = [
+    Site(1, measurement_id="MC-0000000001"),
+    Site(2, "two.example", "MC-0000000002"),
+    Site(3, "three.example", "MC-0000000003", is_public=False),
+]
 
 StartServer = Callable[..., Server]
 
@@ -61,7 +69,11 @@ def start_server(
 @pytest.fixture(scope="module")
 def shared_server(tmp_path_factory: pytest.TempPathFactory, valkey_url: str, postgres_url: str) -> Iterator[Server]:
     server = Server(
-        tmp_path_factory.mktemp("live"), valkey_url, postgres_url, MAICIVY_CORS_ORIGINS="https://ours.example"
+        tmp_path_factory.mktemp("live"),
+        valkey_url,
+        postgres_url,
+        MAICIVY_CORS_ORIGINS="https://ours.example",
+        MAICIVY_ADMIN_TOKEN=TOKEN,
     )
     yield server
     server.stop()
@@ -246,10 +258,66 @@ def test_an_event_is_seen_by_every_viewer_as_it_was_announced(server: Server, fe
         assert receive(viewer) == announcement(happened)
 
 
-def test_an_event_of_another_site_is_not_shown(server: Server, feed: RedisLiveFeed) -> None:
-    viewer = server.watch()
-    feed.publish([event("theirs", site_id=2), event("ours")])
-    assert receive(viewer)["type"] == "ours"
+@pytest.fixture
+def sites(server: Server, redis_client: redis.Redis) -> None:
+    """The server knows `SITES`."""
+    redis_client.set(keys.SITES, msgspec.json.encode(SITES))
+
+    def known() -> bool:
+        with contextlib.suppress(websocket.WebSocketBadStatusException):
+            server.watch(site="MC-0000000002").shutdown()
+            return True
+        return False
+
+    wait_until(known, what="the server to know the sites")
+
+
+@pytest.mark.usefixtures("sites")
+def test_who_watches_a_site_sees_that_site_and_no_other(
+    server: Server, feed: RedisLiveFeed, redis_client: redis.Redis
+) -> None:
+    today = datetime.now(UTC).date()
+    for site_id in (1, 2, 3, 4):
+        redis_client.set(keys.stat(site_id, Period.DAY, today, "total_events"), site_id)
+    viewers = {
+        1: [server.watch(), server.watch(site="1"), server.watch(site="MC-0000000001")],
+        2: [server.watch(site="2"), server.watch(site="www.Two.example"), server.watch(site="MC-0000000002")],
+        3: [server.watch(site="three.example", header=[f"Authorization: Bearer {TOKEN}"])],
+    }
+    feed.publish([event(f"of_site_{n % 4 + 1}", site_id=n % 4 + 1) for n in range(40)])
+    for site_id, its_viewers in viewers.items():
+        for viewer in its_viewers:
+            viewer.send('{"type": "refresh_stats"}')
+            stats, events = {}, []
+            while len(events) < 10 or stats.keys() != {"initial_stats", "heartbeat"}:
+                message = receive(viewer)
+                if message["type"] in ("initial_stats", "heartbeat"):
+                    stats[message["type"]] = message["data"]["total_events"]
+                else:
+                    events.append(message["type"])
+            assert set(stats.values()) == {site_id}
+            assert set(events) == {f"of_site_{site_id}"}
+
+
+@pytest.mark.usefixtures("sites")
+@pytest.mark.parametrize(
+    ("site", "token", "status", "code"),
+    [
+        ("4", None, 404, "unknown_site"),
+        ("four.example", None, 404, "unknown_site"),
+        ("MC-0000000004", None, 404, "unknown_site"),
+        ("%F0%9F%98%80%00", None, 404, "unknown_site"),
+        ("3", None, 401, "unauthorized"),
+        ("three.example", "a-guess-of-somebody", 401, "unauthorized"),
+    ],
+)
+def test_a_site_that_is_not_there_or_not_for_everybody_is_refused_before_the_handshake(
+    server: Server, feed: RedisLiveFeed, site: str, token: str | None, status: int, code: str
+) -> None:
+    refusal = server.refused(site=site, header=[f"Authorization: Bearer {token}"] if token else [])
+    assert refusal.status_code == status
+    assert json.loads(refusal.resp_body or b"")["error"]["code"] == code
+    wait_until(lambda: feed.places.taken() == 0, what="no place to be taken")
 
 
 def test_a_large_event_arrives_whole(server: Server, redis_client: redis.Redis) -> None:
