@@ -116,6 +116,20 @@ class PostgresSites:
             raise _not_found(number)
         self._copy_soon()
 
+    def removed(self) -> list[tuple[int, datetime]]:
+        """Sites that were removed but are not forgotten yet, and when that was."""
+        query = sa.text(
+            "/* sites.removed */ SELECT id, removed_at FROM sites WHERE removed_at IS NOT NULL ORDER BY id LIMIT 1000"
+        )
+        with postgres_errors(), self._engine.connect() as connection:
+            return [(row.id, row.removed_at) for row in connection.execute(query)]
+
+    def forget(self, number: int) -> None:
+        """Delete the last trace of a site that was removed. Its number is never given to another."""
+        query = sa.text("/* sites.forget */ DELETE FROM sites WHERE id = :id AND removed_at IS NOT NULL")
+        with postgres_errors(), self._engine.begin() as connection:
+            connection.execute(query, {"id": number})
+
     def copy(self) -> list[Site]:
         """Write what Postgres holds to Redis, where that says something else; returns it.
 
@@ -192,6 +206,9 @@ class SiteDirectory:
             return SiteBook(self._sites.copy())
         except Unavailable as error:
             log.warning("sites_unknown", extra={"part": error.part, "reason": error.reason})
+            return None
+        except sa.exc.ProgrammingError as error:  # its schema is not that of this version
+            log.warning("sites_unknown", extra={"part": "postgres", "reason": type(error.orig).__name__})
             return None
 
 

@@ -10,6 +10,7 @@ import pytest
 import redis
 from sqlalchemy import Engine, create_engine
 
+from maicivy.config import sqlalchemy_url
 from maicivy.core.sites import Site
 from maicivy.errors import Refusal
 from maicivy.storage import keys
@@ -154,3 +155,9 @@ def test_what_was_known_last_is_known_while_both_are_away(
     assert known.book(NOON + SOON).named("a.example") == site
     nothing = directory(no_redis, PostgresSites(no_postgres, no_redis)).book(NOON)
     assert [site.id for site in nothing] == [1]
+
+
+def test_without_tables_the_default_site_is_known(redis_client: redis.Redis, postgres_url: str) -> None:
+    empty = create_engine(sqlalchemy_url(postgres_url))
+    assert [site.id for site in directory(redis_client, PostgresSites(empty, redis_client)).book(NOON)] == [1]
+    empty.dispose()
