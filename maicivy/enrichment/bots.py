@@ -45,7 +45,7 @@ _TELLING: Final = re.compile(
     r"|scanner|validator|https?://|www\.[a-z]|@[a-z0-9-]+\.[a-z]"
 )
 _KEY: Final = 3  # letters; no listed word is shorter
-_BEGINNING: Final = re.compile(r"(?<![a-z0-9])(?=[^\s]{3})")
+_BEGINNING: Final = re.compile(r"(?<![a-z0-9])(?=\S)")
 # Names that stand alone where a browser has more to say.
 _BARE: Final = frozenset(
     {

@@ -57,7 +57,7 @@ def table() -> Table:
             continue
         category, name, places, aliases = (part.strip() for part in line.split("|"))
         source = Source(name, category)
-        words.update(dict.fromkeys((name.lower(), *aliases.split()), source))
+        words.update(dict.fromkeys((name.lower(), name.lower().replace(" ", ""), *aliases.split()), source))
         for place in places.split():
             if place.endswith(".*"):
                 everywhere[place[:-2]] = source

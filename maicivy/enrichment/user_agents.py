@@ -26,6 +26,7 @@ BROWSERS: Final = {
     "Android": "Android Browser",
     "Mobile Safari": "Safari",
     "Mobile Safari UI/WKWebView": "Safari (in-app)",
+    "Apple Mail": "Safari (in-app)",  # what ua-parser makes of any app on a Mac that shows a page
     "Firefox Mobile": "Firefox",
     "Firefox iOS": "Firefox",
     "Firefox Focus": "Firefox Focus",
@@ -61,6 +62,7 @@ SYSTEMS: Final = {
     "Other": "",
     "tvOS": "tvOS",
     "ATV OS X": "tvOS",
+    "Web0S": "webOS",
     "Windows Phone": "Windows Phone",
     "Chrome OS": "ChromeOS",
     "BlackBerry OS": "BlackBerry",
