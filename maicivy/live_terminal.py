@@ -1,4 +1,4 @@
-"""`maicivy live`: what happens on the sites right now, in a terminal.
+"""`maicivy live`: what happens on a site right now, in a terminal.
 
 A client like any other: it speaks to `/ws/analytics` of a running maicivy, here or elsewhere, and needs neither Redis
 nor Postgres. What it prints comes from strangers, so no character of it may steer the terminal.
@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any, Final
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from maicivy.config import Settings
 from maicivy.errors import MaicivyError
@@ -38,6 +38,11 @@ class WatchRefused(MaicivyError):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """See `maicivy.cli`."""
     parser.add_argument("--url", help="ws://, wss://, http:// or https:// (default: the one HOST and PORT stand for)")
+    parser.add_argument(
+        "--site",
+        help="number, measurement id or domain (default: the default site); one that is not public takes"
+        " MAICIVY_ADMIN_TOKEN in the environment",
+    )
     parser.add_argument("--json", action="store_true", help="print each message as it came, one per line")
 
 
@@ -47,14 +52,16 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         WatchRefused: the URL is none, or the server refuses for good.
     """
-    url = address(arguments.url or own_url())
+    url = address(arguments.url or own_url(), arguments.site)
+    # Only with a site named: whoever watches something public somewhere else does not send it there.
+    token = os.environ.get("MAICIVY_ADMIN_TOKEN", "").strip() if arguments.site else ""
     try:
         if arguments.json:
-            _follow(url, _print_raw, _complain)
+            _follow(url, token, _print_raw, _complain)
         elif sys.stdout.isatty():
-            _in_terminal(url)
+            _in_terminal(url, token)
         else:
-            _follow(url, _Plain().show, _complain)
+            _follow(url, token, _Plain().show, _complain)
     except KeyboardInterrupt:  # the way to end it, not a failure
         return 0
     return 0
@@ -69,8 +76,8 @@ def own_url() -> str:
     return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
 
 
-def address(url: str) -> str:
-    """The WebSocket address that `url` means: its scheme may be http, its path may be left out.
+def address(url: str, site: str | None = None) -> str:
+    """The WebSocket address of `site` that `url` means: its scheme may be http, its path may be left out.
 
     Raises:
         WatchRefused: it is no such URL.
@@ -84,7 +91,8 @@ def address(url: str) -> str:
     scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
     if scheme not in ("ws", "wss") or not usable:
         raise wrong
-    return urlunsplit((scheme, parts.netloc, PATH if parts.path in ("", "/") else parts.path, parts.query, ""))
+    query = parts.query if site is None else "&".join(filter(None, (parts.query, urlencode({"site": site}))))
+    return urlunsplit((scheme, parts.netloc, PATH if parts.path in ("", "/") else parts.path, query, ""))
 
 
 def line(message: dict[str, Any]) -> str:
@@ -117,19 +125,20 @@ def stats_line(data: dict[str, Any]) -> str:
     return "  |  ".join(f"{name} {_printable(str(data.get(key, '?')))}" for name, key in names)
 
 
-def messages(url: str, complain: Callable[[str], None]) -> Iterator[str]:
-    """Messages as they come, for ever. `complain` is told of each lost connection.
+def messages(url: str, token: str, complain: Callable[[str], None]) -> Iterator[str]:
+    """Messages as they come, for ever. `complain` is told of each lost connection; a `token` that is not empty is sent.
 
     Raises:
         WatchRefused: the server refuses for good.
     """
     import websocket  # here, so that `--help` does not wait for it
 
+    header = [f"Authorization: Bearer {token}"] if token else []
     failures = 0
     while True:
         pause = min(RETRY_CAP_S, RETRY_S * 2 ** min(failures, 10)) * random.uniform(0.5, 1.0)
         try:
-            connection = websocket.create_connection(url, timeout=SILENCE_S, suppress_origin=True)
+            connection = websocket.create_connection(url, timeout=SILENCE_S, suppress_origin=True, header=header)
             try:
                 while text := connection.recv():  # empty: the server said goodbye
                     failures = 0
@@ -149,8 +158,8 @@ def messages(url: str, complain: Callable[[str], None]) -> Iterator[str]:
         time.sleep(pause)
 
 
-def _follow(url: str, show: Callable[[str], None], complain: Callable[[str], None]) -> None:
-    for text in messages(url, complain):
+def _follow(url: str, token: str, show: Callable[[str], None], complain: Callable[[str], None]) -> None:
+    for text in messages(url, token, complain):
         show(text)
 
 
@@ -178,7 +187,7 @@ class _Plain:
         print(shown, flush=True)
 
 
-def _in_terminal(url: str) -> None:
+def _in_terminal(url: str, token: str) -> None:
     """Events scroll by, the numbers stay in the last line."""
     from rich.console import Console  # slow to import, and not needed for a pipe
     from rich.live import Live
@@ -199,7 +208,7 @@ def _in_terminal(url: str) -> None:
         def complain(text: str) -> None:
             status.update(Text(text, style="bold red"), refresh=True)
 
-        _follow(url, show, complain)
+        _follow(url, token, show, complain)
 
 
 def _parsed(text: str) -> dict[str, Any]:

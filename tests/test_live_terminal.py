@@ -11,11 +11,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import redis
 
 from maicivy.core.events import announcement
+from maicivy.core.sites import Site
 from maicivy.live_terminal import WatchRefused, address, line, own_url
+from maicivy.storage import keys
 from maicivy.storage.live import RedisLiveFeed
 from maicivy.storage.redis_clients import fast_redis
 from tests.events import event
@@ -36,6 +39,18 @@ from tests.standalone.processes import wait_until
 )
 def test_the_url_may_be_short(given: str, meant: str) -> None:
     assert address(given) == meant
+
+
+@pytest.mark.parametrize(
+    ("given", "site", "meant"),
+    [
+        ("localhost:8080", "2", "ws://localhost:8080/ws/analytics?site=2"),
+        ("https://stats.example/ws?a=1", "shop.example", "wss://stats.example/ws?a=1&site=shop.example"),
+        ("localhost:8080", "é &x=1#", "ws://localhost:8080/ws/analytics?site=%C3%A9+%26x%3D1%23"),
+    ],
+)
+def test_a_site_is_named_in_the_query(given: str, site: str, meant: str) -> None:
+    assert address(given, site) == meant
 
 
 @pytest.mark.parametrize("given", ["ftp://host", "http://", "http://[broken", "ws://host:99999", ""])
@@ -89,13 +104,13 @@ def test_a_line_stays_short() -> None:
 class Watching:
     """A running `maicivy live`."""
 
-    def __init__(self, directory: Path, *arguments: str) -> None:
+    def __init__(self, directory: Path, *arguments: str, **environ: str) -> None:
         self._out, self._err = directory / "live.out", directory / "live.err"
         with self._out.open("w") as out, self._err.open("w") as err:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "maicivy", "live", *arguments],
                 cwd=directory,
-                env={"PATH": os.defpath, "PYTHONPATH": str(ROOT)},
+                env={"PATH": os.defpath, "PYTHONPATH": str(ROOT)} | environ,
                 stdout=out,
                 stderr=err,
                 # Ctrl-C must be heard also where the tests themselves run in the background, deaf to it.
@@ -152,15 +167,18 @@ def test_events_are_printed_a_restart_is_survived_and_ctrl_c_is_the_end(
         server.stop()
 
 
-def test_json_is_each_message_as_it_came(
-    tmp_path: Path, valkey_url: str, postgres_url: str, feed: RedisLiveFeed
+def test_json_is_each_message_of_a_site_as_it_came(
+    tmp_path: Path, valkey_url: str, postgres_url: str, feed: RedisLiveFeed, redis_client: redis.Redis
 ) -> None:
-    server = Server(tmp_path, valkey_url, postgres_url)
-    watching = Watching(tmp_path, "--json", "--url", f"127.0.0.1:{server.port}")
+    redis_client.set(keys.SITES, msgspec.json.encode([Site(7, "private.example", "MC-0000000007", is_public=False)]))
+    token = {"MAICIVY_ADMIN_TOKEN": "a-token-for-tests-only"}
+    server = Server(tmp_path, valkey_url, postgres_url, **token)
+    url = f"127.0.0.1:{server.port}"
+    watching = Watching(tmp_path, "--json", "--url", url, "--site", "private.example", **token)
     try:
         wait_until(lambda: watching.lines)
-        happened = event(data={"text": "é\x1b"})
-        feed.publish([happened])
+        happened = event(data={"text": "é\x1b"}, site_id=7)
+        feed.publish([event("of another site"), happened])
         wait_until(lambda: len(watching.lines) > 1)
         first, second = (json.loads(printed) for printed in watching.lines[:2])
         assert first["type"] == "initial_stats"
@@ -174,13 +192,20 @@ def test_a_server_that_refuses_for_good_is_named_and_left(
     tmp_path: Path, valkey_url: str, postgres_url: str, redis_client: redis.Redis
 ) -> None:
     server = Server(tmp_path, valkey_url, postgres_url)
-    watching = Watching(tmp_path, "--url", f"http://127.0.0.1:{server.port}/nothing/here")
+    url = f"http://127.0.0.1:{server.port}"
     try:
-        assert watching.process.wait(20) == 1
-        assert "404" in watching.complaints
-        assert "Traceback" not in watching.complaints
+        for arguments, reason in (
+            (["--url", f"{url}/nothing/here"], "404"),
+            (["--url", url, "--site", "nobody.example"], "404: there is no such site"),
+        ):
+            watching = Watching(tmp_path, *arguments)
+            try:
+                assert watching.process.wait(20) == 1
+                assert reason in watching.complaints
+                assert "Traceback" not in watching.complaints
+            finally:
+                watching.end()
     finally:
-        watching.end()
         server.stop()
 
 
