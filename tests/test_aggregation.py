@@ -69,9 +69,11 @@ def mixture(start: datetime = NOW) -> list[Event]:
 
 
 def aggregates(client: redis.Redis) -> dict[bytes, object]:
-    """Everything that is derived, in a form that can be compared."""
+    """Everything that is derived, in a form that can be compared; days that have changed are none of it."""
     found: dict[bytes, object] = {}
     for key in [key for prefix in ("analytics", "metrics", "realtime") for key in client.keys(f"{prefix}:*")]:
+        if key.endswith(b":changed"):
+            continue
         kind = client.type(key)
         if kind == b"hash":
             found[key] = client.hgetall(key)

@@ -23,12 +23,15 @@ from maicivy.core.tallies import LETTERS, PATHS, TOTAL, DayTally, Tally
 from maicivy.metrics import REDIS_DURATION, timed
 from maicivy.storage import keys
 from maicivy.storage.counters import ACTIVE_S
+from maicivy.storage.query_cache import LIFE_S
 from maicivy.storage.recount import Head
 from maicivy.storage.redis_clients import redis_errors
 
 REBUILD_S: Final = 3600
 PRESENCE_S: Final = VISIT_GAP_S + 60
 MINUTE_LIFE_S: Final = 3600
+CHANGED_S: Final = 2 * LIFE_S
+"""By then every answer is gone that does not know of the change."""
 
 PAGE_VIEWS: Final = "page_views"
 """Whatever their path: a name of the day's hash and of the totals, not of a tally."""
@@ -38,8 +41,9 @@ FORM: Final = "2"
 
 # ops: {add = {{key, expiry, n}}, unique = {{{{key, expiry}}, from, to}}, rank = {{key, {{member, n}}}},
 #       total = {{key, field, n}}, day = {{key, expiry, {{field, n}}, key of its visitors or ""}},
-#       seen = {{key, key of bots, key of their number, {{member, second, bot}}}}}. `from` and `to` are byte positions
-#       in `ids`, 16 bytes an id (the MessagePack of Lua knows no binary type). Presence older than `cutoff` is dropped.
+#       seen = {{key, key of bots, key of their number, {{member, second, bot}}}}, changed = {{key, {day}}}}. `from` and
+#       `to` are byte positions in `ids`, 16 bytes an id (the MessagePack of Lua knows no binary type). Presence older
+#       than `cutoff` is dropped. `changed` is for applying only: what is loaded aside has no number yet.
 _RUN_OPS: Final = """
 local presence_s, active_s = PRESENCE_S, ACTIVE_S
 local function run(ops, ids, cutoff)
@@ -83,13 +87,18 @@ end
 """.replace("PRESENCE_S", str(PRESENCE_S)).replace("ACTIVE_S", str(ACTIVE_S))
 
 # KEYS: cursor, ledger. ARGV: seq and token before, seq, token, time zone, ops, presence cutoff, stored, duplicate,
-# quarantined, ids, form. Returns 1 when applied, 0 when the cursor stands elsewhere.
+# quarantined, ids, form, life of changed days. Returns 1 when applied, 0 when the cursor stands elsewhere.
 _APPLY: Final = (
     _RUN_OPS
     + """
 local at = redis.call('HMGET', KEYS[1], 'seq', 'token', 'timezone', 'form')
 if at[1] ~= ARGV[1] or at[2] ~= ARGV[2] or at[3] ~= ARGV[5] or at[4] ~= ARGV[12] then return 0 end
-run(cmsgpack.unpack(ARGV[6]), ARGV[11], ARGV[7])
+local ops = cmsgpack.unpack(ARGV[6])
+run(ops, ARGV[11], ARGV[7])
+for _, o in ipairs(ops.changed) do
+  for _, day in ipairs(o[2]) do redis.call('ZADD', o[1], 'GT', ARGV[3], day) end
+  redis.call('EXPIRE', o[1], ARGV[13])
+end
 redis.call('HINCRBY', KEYS[2], 'stored', ARGV[8])
 redis.call('HINCRBY', KEYS[2], 'duplicate', ARGV[9])
 redis.call('HINCRBY', KEYS[2], 'quarantined', ARGV[10])
@@ -120,7 +129,8 @@ for _, key in ipairs(redis.call('KEYS', '[amr][ne][at]*')) do
   end
 end
 for _, key in ipairs(redis.call('KEYS', ARGV[2] .. '*')) do redis.call('RENAME', key, string.sub(key, #ARGV[2] + 1)) end
-redis.call('HSET', KEYS[1], 'seq', ARGV[3], 'token', ARGV[4], 'timezone', ARGV[5], 'form', ARGV[11])
+redis.call('HSET', KEYS[1], 'seq', ARGV[3], 'token', ARGV[4], 'timezone', ARGV[5], 'form', ARGV[11],
+  'epoch', ARGV[1])
 if redis.call('HSETNX', KEYS[4], 'settled', ARGV[10]) == 1 then
   redis.call('HINCRBY', KEYS[2], 'received', ARGV[10])
 end
@@ -174,6 +184,7 @@ class RedisAggregates:
                     row.tally.quarantined,
                     ids,
                     FORM,
+                    CHANGED_S,
                 ],
             )
         return bool(applied)
@@ -310,6 +321,8 @@ def operations(tally: Tally, zone: ZoneInfo, now: float, aside: str = "") -> tup
             if at > now:
                 unique = aside + keys.unique_visitors(site_id, Period.DAY, day) if content.visitors else ""
                 ops["day"].append((aside + keys.day_metrics(site_id, day), at, list(told.items()), unique))
+        if site.changed_days:
+            ops["changed"].append((aside + keys.changed(site_id), site.changed_days))
         if site.new_visitors:
             totals["visitors"] = site.new_visitors
         if ranked:
@@ -333,7 +346,7 @@ def operations(tally: Tally, zone: ZoneInfo, now: float, aside: str = "") -> tup
 
 
 def _no_ops() -> dict[str, list[Any]]:
-    return {"add": [], "unique": [], "rank": [], "total": [], "day": [], "seen": []}
+    return {"add": [], "unique": [], "rank": [], "total": [], "day": [], "seen": [], "changed": []}
 
 
 def _told(content: DayTally) -> dict[str, int]:

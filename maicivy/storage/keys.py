@@ -28,7 +28,7 @@ LEDGER_START: Final = "maicivy:ledger:start"
 """Hash of where those begin: entry (first inbox entry counted), settled (events of before it). Lives as they do."""
 
 CURSOR: Final = "maicivy:cursor"
-"""Hash {seq, token, timezone}: the outbox row that the aggregates stand at. No end: belongs to the aggregates."""
+"""Hash {seq, token, timezone, form, epoch}: the outbox row that the aggregates stand at. No end: belongs to them."""
 
 BELL: Final = "maicivy:bell"
 """Set while an ingest task is on its way or at work. Seconds."""
@@ -47,6 +47,12 @@ REBUILD: Final = "maicivy:rebuild"
 
 SITES: Final = "maicivy:sites"
 """Copy of the sites in Postgres, as JSON: what web processes go by. No end: the worker keeps it right."""
+
+QUERIES: Final = "maicivy:queries"
+"""Sorted set of the answers that are kept, by the Unix second they were put in. An hour after the latest."""
+
+QUERY_BYTES: Final = "maicivy:queries:bytes"
+"""Hash of their sizes, and of the sum of these as `all`. As long as that."""
 
 
 def prefix(site_id: int) -> str:
@@ -102,6 +108,21 @@ def day_metrics(site_id: int, day: date) -> str:
 def channel(site_id: int) -> str:
     """Pub/sub channel of a site's events."""
     return f"{prefix(site_id)}realtime"
+
+
+def all_of(site_id: int) -> tuple[str, ...]:
+    """Patterns that match every key of a site, which is not the default one, and no other's."""
+    return f"{prefix(site_id)}*", f"realtime:events:{site_id}:*", active_users(site_id), f"metrics:{site_id}:*"
+
+
+def changed(site_id: int) -> str:
+    """Sorted set of UTC days by the latest outbox number that changed visits of theirs. Two hours after the latest."""
+    return f"{prefix(site_id)}changed"
+
+
+def query(key: bytes) -> str:
+    """Hash {epoch, seq, answer} of one question; named by its digest. An hour, or until there is no room."""
+    return f"maicivy:query:{key.hex()}"
 
 
 def salt(day: date) -> str:

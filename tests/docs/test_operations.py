@@ -30,12 +30,14 @@ BUILT: dict[str, Callable[[], str]] = {
     "minute_events": lambda: keys.minute_events(1, 1_765_202_700 // 60),
     "active_users": lambda: keys.active_users(1),
     "day_metrics": lambda: keys.day_metrics(1, DAY),
+    "changed": lambda: keys.changed(1),
+    "query": lambda: keys.query(b"\x01\x02"),
     "salt": lambda: keys.salt(DAY),
     "rate": lambda: keys.rate(b"\x01\x02"),
     "rebuild": lambda: keys.rebuild("1f"),
     "scratch": lambda: keys.scratch("1f"),
 }
-"""One key of each function; `prefix` and `channel` build no key."""
+"""One key of each function; `prefix`, `channel` and `all_of` build no key."""
 
 
 def section(title: str) -> str:
@@ -77,9 +79,9 @@ def test_every_redis_key_is_listed() -> None:
     public = {name: thing for name, thing in vars(keys).items() if not name.startswith("_")}
     functions = {name for name, thing in public.items() if getattr(thing, "__module__", "") == keys.__name__}
     constants = {name for name, thing in public.items() if isinstance(thing, str)}
-    assert functions == set(BUILT) | {"prefix", "channel"}
+    assert functions == set(BUILT) | {"prefix", "channel", "all_of"}
     listed = {code(row[1])[0] for row in rows("Redis keys")}
-    assert listed == (constants | functions) - {"INBOX_GROUP", "prefix", "channel"}
+    assert listed == (constants | functions) - {"INBOX_GROUP", "prefix", "channel", "all_of"}
 
 
 @pytest.mark.parametrize("row", rows("Redis keys"), ids=lambda row: code(row[1])[0])
