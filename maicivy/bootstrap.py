@@ -29,6 +29,7 @@ from maicivy.storage.redis_clients import blocking_redis, fast_redis
 from maicivy.storage.refusals import Refusals
 from maicivy.storage.rollups import Rollups
 from maicivy.storage.salts import RedisSaltBox
+from maicivy.storage.site_rows import SiteRows
 from maicivy.storage.sites import PostgresSites, SiteDirectory
 from maicivy.storage.worker_metrics import WorkerMetrics
 
@@ -53,6 +54,7 @@ class Maicivy:
     salts: RedisSaltBox
     sites: PostgresSites
     site_directory: SiteDirectory
+    site_rows: SiteRows
     heartbeats: Heartbeats
     worker_metrics: WorkerMetrics
     bell: Bell
@@ -82,6 +84,7 @@ def build(settings: Settings) -> Maicivy:
     counters = RedisCounters(fast, settings.timezone)
     live = RedisLiveFeed(fast, blocking)
     sites = PostgresSites(engine, fast)
+    rollups = Rollups(aggregates, settings.timezone)
     bell = Bell(fast)
     return Maicivy(
         settings=settings,
@@ -91,7 +94,7 @@ def build(settings: Settings) -> Maicivy:
         store=store,
         aggregates=aggregates,
         aggregation=aggregation,
-        expiry=Expiry(engine, store.partitions, Rollups(aggregates, settings.timezone)),
+        expiry=Expiry(engine, store.partitions, rollups),
         ingest=Ingest(inbox, store, counters, aggregation, live, settings.ingest_batch),
         counters=counters,
         reports=Reports(counters, PostgresEventQueries(engine), settings.timezone),
@@ -100,6 +103,7 @@ def build(settings: Settings) -> Maicivy:
         salts=RedisSaltBox(fast, settings.secret_key),
         sites=sites,
         site_directory=SiteDirectory(fast, sites, _now),
+        site_rows=SiteRows(engine, fast, store.partitions, rollups),
         heartbeats=Heartbeats(fast),
         worker_metrics=WorkerMetrics(fast),
         bell=bell,

@@ -3,7 +3,7 @@
 Find, decide, act. A day's rollups are kept and its rows dropped in one transaction, so nothing is ever counted twice
 or not at all; rebuilds add rollups and rows. What the rollups hold is worked out ahead, hour by hour during the day
 before (`prepare`), so that the run itself only sees that nothing has come since. Dropping is done partition by
-partition, never row by row.
+partition; row by row only where a partition has to stay because another site keeps its rows for longer.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from maicivy.core.ports import Clock
+from maicivy.core.sites import Site
 from maicivy.errors import Unavailable
 from maicivy.storage.expiry import Dropped, Expiry, Hindrance
+from maicivy.storage.site_rows import SiteRows
 
 RUN_AT: Final = time(2, 0)
 """Time of the daily run, in the installation's zone."""
@@ -33,6 +35,20 @@ _OUTDATED: Final = 3
 """So often a rollup may turn out not to stand for its rows any more; then writers have to wait while it is made."""
 
 log = logging.getLogger(__name__)
+
+
+_TABLES: Final = (("analytics_events", 0), ("visits", 1), ("visitors", 1))
+"""What goes, and how many days later. Ids live for two days, so a day's visitors may still occur in the rows of the day
+after; and so may its visits, of which the rollups of that day are made."""
+
+
+class Cleared(msgspec.Struct, frozen=True):
+    """Rows of one site that went, or would go, of one partition that stays."""
+
+    site_id: int
+    table: str
+    day: date
+    rows: int
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -87,11 +103,10 @@ def run(expiry: Expiry, clock: Clock, retention_days: int, *, dry_run: bool = Fa
     # A clock that runs ahead must not cost anybody their data: two would have to.
     kept_from = first_kept(min(now, expiry.now()), retention_days)
     dropped = []
-    # Ids live for two days, so a day's visitors may still occur in the rows of the day after.
-    for table, limit in (("analytics_events", kept_from), ("visitors", kept_from - timedelta(days=1))):
-        for day in expired(expiry.days(table), limit):
+    for table, later in _TABLES:
+        for day in expired(expiry.days(table), kept_from - timedelta(days=later)):
             item = expiry.look(table, day) if dry_run else _drop(expiry, table, day)
-            if item is None:
+            if not isinstance(item, Dropped):
                 continue
             dropped.append(item)
             log.info("retention_drop", extra={"table": table, "day": str(day), "rows": item.rows, "dry_run": dry_run})
@@ -110,6 +125,39 @@ def run(expiry: Expiry, clock: Clock, retention_days: int, *, dry_run: bool = Fa
     return report
 
 
+def horizon(sites: Sequence[Site], retention_days: int) -> int:
+    """Days after which a whole partition may go: the longest that any site keeps its rows."""
+    return max((site.retention_days or retention_days for site in sites), default=retention_days)
+
+
+def run_sites(
+    expiry: Expiry, rows: SiteRows, sites: Sequence[Site], clock: Clock, retention_days: int, *, dry_run: bool = False
+) -> list[Cleared]:
+    """Delete what sites keep for less time than the `horizon`, day by day, and keep what it had counted.
+
+    A repeat finds nothing more to do. What is in somebody's way is left for the next run.
+
+    Raises:
+        Unavailable: some rows may be gone already; the rest wait for the next run.
+    """
+    now = min(clock(), expiry.now())
+    limits = {site.id: first_kept(now, site.retention_days or retention_days) for site in sites}
+    dropped_before = first_kept(now, horizon(sites, retention_days))
+    cleared = []
+    for table, later in _TABLES:
+        for day in sorted(expiry.days(table)):
+            due = [number for number, limit in limits.items() if dropped_before <= day + timedelta(days=later) < limit]
+            for number in rows.present(table, day, due) if due else ():
+                gone = rows.count(table, day, number) if dry_run else rows.expire(table, day, number)
+                facts = {"table": table, "day": str(day), "site": number, "dry_run": dry_run}
+                if isinstance(gone, Hindrance):
+                    log.warning("retention_hindered", extra={**facts, "reason": gone})
+                    continue
+                cleared.append(Cleared(number, table, day, gone))
+                log.info("retention_clear", extra={**facts, "rows": gone})
+    return cleared
+
+
 def _drop(expiry: Expiry, table: str, day: date) -> Dropped | None:
     """Drop one partition; None when another run did. When late events have come, they are counted first."""
     outdated = 0
@@ -119,6 +167,9 @@ def _drop(expiry: Expiry, table: str, day: date) -> Dropped | None:
             case Dropped():
                 return outcome
             case Hindrance.GONE:
+                return None
+            case Hindrance.DIRTY:
+                log.warning("retention_hindered", extra={"table": table, "day": str(day), "reason": outcome})
                 return None
             case Hindrance.UNPREPARED:
                 expiry.prepare(day)

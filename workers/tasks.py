@@ -53,6 +53,7 @@ def sweep() -> None:
         ingest.run()
     parts().aggregation.catch_up()
     parts().inbox.restore_received()
+    parts().sites.copy()
 
 
 @_task(queue.UPKEEP)
@@ -60,12 +61,16 @@ def do_upkeep() -> None:
     upkeep.run(parts().store, parts().aggregates, parts().inbox, parts().now)
     if retention.is_due(parts().expiry, parts().now(), parts().settings.timezone):
         retire.run()
-    retention.prepare(parts().expiry, parts().now, parts().settings.retention_days)
+    days = retention.horizon(parts().sites.all(), parts().settings.retention_days)
+    retention.prepare(parts().expiry, parts().now, days)
+    upkeep.forget_sites(parts().sites, parts().site_rows, parts().inbox, parts().now)
 
 
 @_task(queue.RETENTION)
 def retire() -> None:
-    retention.run(parts().expiry, parts().now, parts().settings.retention_days)
+    sites, days = parts().sites.all(), parts().settings.retention_days
+    retention.run_sites(parts().expiry, parts().site_rows, sites, parts().now, days)
+    retention.run(parts().expiry, parts().now, retention.horizon(sites, days))
     parts().aggregation.elect_labels()
 
 

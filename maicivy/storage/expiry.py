@@ -24,8 +24,20 @@ LOCK_TIMEOUT: Final = "500ms"
 """While a drop waits for the table, everybody who comes later waits behind it: so it soon gives up and tries again."""
 
 JOB: Final = "retention"
-_DROP_LOCK: Final = 0x6D61_6904
+DROP_LOCK: Final = 0x6D61_6904
+"""Advisory lock of whoever deletes events and adds to what is kept for good of them."""
+
 _LOCK_NOT_AVAILABLE: Final = "55P03"
+
+
+_CROSSINGS: Final = sa.text("/* expiry.drop */ DELETE FROM crossings WHERE day <= :day")
+_DIRTY: Final = sa.text("""/* expiry.is_dirty */
+SELECT EXISTS (
+    SELECT FROM dirty_hours WHERE (CAST(:site_id AS int) IS NULL OR site_id = :site_id)
+    AND hour >= CAST(:day AS timestamp) AT TIME ZONE 'UTC'
+    AND hour < CAST(:day AS timestamp) AT TIME ZONE 'UTC' + interval '1 day'
+)
+""")
 
 
 class Dropped(msgspec.Struct, frozen=True):
@@ -42,6 +54,7 @@ class Hindrance(StrEnum):
     GONE = "somebody else dropped it"
     UNPREPARED = "its rollup does not stand for its rows"
     BUSY = "the table was in use"
+    DIRTY = "its visits are still to be rolled up"
 
 
 class Expiry:
@@ -62,9 +75,11 @@ class Expiry:
             now: datetime = connection.execute(sa.text("/* expiry.now */ SELECT now()")).scalar_one()
             return now + timedelta(seconds=faults.clock_shift_s())
 
-    def look(self, table: str, day: date) -> Dropped:
+    def look(self, table: str, day: date) -> Dropped | Hindrance:
         """What `drop` would drop."""
         with postgres_errors(), self._engine.begin() as connection:
+            if table == "visits" and is_dirty(connection, day):
+                return Hindrance.DIRTY
             return Dropped(table, day, _rows(connection, table, day))
 
     def is_prepared(self, day: date) -> bool:
@@ -132,13 +147,19 @@ class Expiry:
         connection.execute(sa.text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
         connection.execute(sa.text(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'"))
         # One drop at a time: two partitions may add to the rollup of one local day.
-        connection.execute(sa.text("/* expiry.drop */ SELECT pg_advisory_xact_lock(:key)"), {"key": _DROP_LOCK})
+        connection.execute(sa.text("/* expiry.drop */ SELECT pg_advisory_xact_lock(:key)"), {"key": DROP_LOCK})
         name = day_partition(table, day)
         if not _is_there(connection, name):
             return Hindrance.GONE
         if table == "visitors":
             _lock(connection, "ACCESS EXCLUSIVE", table, name)
             rows = self._rollups.keep_new_visitors(connection, day)
+        elif table == "visits":
+            _lock(connection, "ACCESS EXCLUSIVE", table, name)
+            if is_dirty(connection, day):
+                return Hindrance.DIRTY
+            rows = _rows(connection, table, day)
+            connection.execute(_CROSSINGS, {"day": day})
         else:
             if insist:
                 _lock(connection, "ACCESS EXCLUSIVE", table, name)
@@ -153,6 +174,11 @@ class Expiry:
                 return Hindrance.UNPREPARED
         connection.execute(sa.text(f"DROP TABLE {name}"))
         return Dropped(table, day, rows)
+
+
+def is_dirty(connection: sa.Connection, day: date, site_id: int | None = None) -> bool:
+    """Whether hours of a UTC day, of one site or of any, have yet to be rolled up from visits."""
+    return bool(connection.execute(_DIRTY, {"day": day, "site_id": site_id}).scalar_one())
 
 
 def _lock(connection: sa.Connection, mode: str, *tables: str) -> None:

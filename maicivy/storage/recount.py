@@ -92,9 +92,12 @@ class Recount:
         self._table = table
 
     @classmethod
-    def of_partition(cls, connection: sa.Connection, zone: ZoneInfo, day: date) -> Recount:
-        """Of one UTC day's rows alone, in a transaction that the caller holds."""
-        return cls(connection, zone, day_partition("analytics_events", day))
+    def of_partition(cls, connection: sa.Connection, zone: ZoneInfo, day: date, site_id: int | None = None) -> Recount:
+        """Of one UTC day's rows alone, or of one site's among them, in a transaction that the caller holds."""
+        table = day_partition("analytics_events", day)
+        if site_id is not None:
+            table = f"(SELECT * FROM {table} WHERE site_id = {site_id:d}) AS own"
+        return cls(connection, zone, table)
 
     def try_rebuild_lock(self) -> bool:
         """True for one process at a time, until its snapshot ends: also when that process is killed."""

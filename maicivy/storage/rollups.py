@@ -1,9 +1,9 @@
 """Rollups made ahead: what a day's rows count, worked out before they go, so that their going takes a moment.
 
 A prepared rollup is part of no number: rebuilds read `rollups_daily` and `rollup_visitors`, never `rollups_ahead`. It
-stands for exactly so many rows of one partition, counted under one time zone and one set of labels. Rows are only
-ever added, so when retention finds as many, none has come since; else the rollup is worked out again. Whoever is
-killed between the two leaves a prepared rollup behind, which is used or replaced by the next.
+stands for exactly so many rows of one partition, counted under one time zone and one set of labels. Where no row was
+deleted, rows have only been added, so when retention finds as many, none has come since; else the rollup is worked out
+again. Whoever is killed between the two leaves a prepared rollup behind, which is used or replaced by the next.
 """
 
 from __future__ import annotations
@@ -46,14 +46,22 @@ _BASE: Final = sa.text("/* rollups.keep */ SELECT hll FROM rollup_visitors WHERE
 _PARTITION: Final = sa.text(
     "/* rollups.partition */ SELECT oid::bigint FROM pg_class WHERE relname = :name AND relispartition"
 )
+_DELETION: Final = sa.text(
+    "/* rollups.deletion */ SELECT coalesce((SELECT finished_at::text FROM jobs WHERE name = 'deletion'), '')"
+)
+_DELETED: Final = sa.text("""/* rollups.deleted */
+WITH outdated AS (DELETE FROM rollups_ahead WHERE day = :day)
+INSERT INTO jobs (name, finished_at) VALUES ('deletion', clock_timestamp())
+ON CONFLICT (name) DO UPDATE SET finished_at = greatest(excluded.finished_at, jobs.finished_at + interval '1 us')
+""")
 _LABELS_VERSION: Final = sa.text("/* rollups.labels_version */ SELECT labels_version FROM ledger")
 
 
 class Rollup(msgspec.Struct, frozen=True):
     """What the rows of a partition count, by (site, day of `timezone`): counters, and a HyperLogLog of visitors.
 
-    `rows`, `partition` (an oid: a day may get another partition after it was dropped), `timezone` and
-    `labels_version` say what it stands for.
+    `rows`, `partition` (an oid: a day may get another partition after it was dropped), `timezone`, `labels_version`
+    and `deletion` (when rows of a site were last deleted somewhere) say what it stands for.
     """
 
     rows: int
@@ -62,6 +70,7 @@ class Rollup(msgspec.Struct, frozen=True):
     labels_version: int
     counts: list[tuple[int, date, dict[str, int]]]
     visitors: list[tuple[int, date, bytes]]
+    deletion: str = ""
 
 
 _KINDS: Final = {"events": EVENT_TYPES, "path": PATHS, "theme": THEMES}
@@ -77,14 +86,17 @@ class Rollups:
         self._aggregates = aggregates
         self._zone = zone
 
-    def work_out(self, connection: sa.Connection, day: date) -> Rollup:
-        """The rollup of a day's partition, in the caller's transaction, which must be a snapshot. Three scans of it."""
-        recount = Recount.of_partition(connection, self._zone, day)
+    def work_out(self, connection: sa.Connection, day: date, site_id: int | None = None) -> Rollup:
+        """The rollup of a day's partition, or of one site's rows in it. Three scans of them.
+
+        In the caller's transaction, which must be a snapshot.
+        """
+        recount = Recount.of_partition(connection, self._zone, day, site_id)
         labels_version = _labels_version(connection)
         tally = recount.counts()
         hlls: dict[tuple[int, date], bytes] = {}
-        for site_id, local_day, visitors in recount.visitors():
-            at = (site_id, local_day)
+        for number, local_day, visitors in recount.visitors():
+            at = (number, local_day)
             hlls[at] = self._aggregates.hll_of(visitors, hlls.get(at))
         return Rollup(
             tally.stored,
@@ -92,11 +104,12 @@ class Rollups:
             str(self._zone),
             labels_version,
             [
-                (site_id, date.fromisoformat(iso_day), content.counts)
-                for site_id, site in tally.sites.items()
+                (number, date.fromisoformat(iso_day), content.counts)
+                for number, site in tally.sites.items()
                 for iso_day, content in site.days.items()
             ],
             [(*at, hll) for at, hll in hlls.items()],
+            _deletion(connection),
         )
 
     def save(self, connection: sa.Connection, day: date, rollup: Rollup) -> None:
@@ -120,10 +133,10 @@ class Rollups:
     def keep(self, connection: sa.Connection, day: date) -> int | None:
         """Add the prepared rollup of `day` to what is kept for good; the rows that it stands for.
 
-        None when there is none, or one of an earlier partition of that day, of another time zone, or with names that
-        are no labels any more. (A label that is new since does no harm: what came before it was counted as `other`
-        everywhere.) The caller's transaction must go on to drop exactly these rows, or roll back; and no other may
-        keep meanwhile.
+        None when there is none, or one of an earlier partition of that day, of another time zone, from before rows were
+        deleted, or with names that are no labels any more. (A label that is new since does no harm: what came before
+        it was counted as `other` everywhere.) The caller's transaction must go on to drop exactly these rows, or roll
+        back; and no other may keep meanwhile.
         """
         content = connection.execute(_TAKE, {"day": day, "timezone": str(self._zone)}).scalar_one_or_none()
         if content is None:
@@ -132,6 +145,13 @@ class Rollups:
         labels = {(row.site_id, row.kind, row.name) for row in connection.execute(_LABELS)}
         if rollup.partition != _partition(connection, day) or not labels.issuperset(_labels(rollup)):
             return None
+        if rollup.deletion != _deletion(connection):
+            return None
+        self.add(connection, rollup)
+        return rollup.rows
+
+    def add(self, connection: sa.Connection, rollup: Rollup) -> None:
+        """Add a rollup to what is kept for good. The caller's transaction must delete the rows that it stands for."""
         counts = [
             {"site_id": site_id, "day": local_day, "name": name, "value": n}
             for site_id, local_day, names in rollup.counts
@@ -144,12 +164,19 @@ class Rollups:
             base = connection.execute(_BASE, key).scalar_one_or_none()
             merged = hll if base is None else self._aggregates.hll_merged(base, hll)
             connection.execute(_VISITORS, {**key, "hll": merged})
-        return rollup.rows
 
-    def keep_new_visitors(self, connection: sa.Connection, day: date) -> int:
-        """Add the visitors of a partition of `visitors` to what is kept for good; how many they are."""
-        query = f"/* rollups.keep */ SELECT site_id, count(*) AS value FROM {day_partition('visitors', day)} GROUP BY 1"
-        rows = connection.execute(sa.text(query)).all()
+    def deleted(self, connection: sa.Connection, day: date) -> None:
+        """Rows of the partition of `day` go by the caller's transaction: what was made ahead stands for them no more.
+
+        Not even what somebody is making ahead from what was there before.
+        """
+        connection.execute(_DELETED, {"day": day})
+
+    def keep_new_visitors(self, connection: sa.Connection, day: date, site_id: int | None = None) -> int:
+        """Add the visitors of a partition of `visitors`, or of one site's, to what is kept for good; how many."""
+        where = "" if site_id is None else f" WHERE site_id = {site_id:d}"
+        query = f"SELECT site_id, count(*) AS value FROM {day_partition('visitors', day)}{where} GROUP BY 1"
+        rows = connection.execute(sa.text(f"/* rollups.keep */ {query}")).all()
         if rows:
             connection.execute(
                 _COUNTS,
@@ -170,6 +197,11 @@ def _labels(rollup: Rollup) -> Iterator[tuple[int, str, str]]:
 def _partition(connection: sa.Connection, day: date) -> int:
     oid: int = connection.execute(_PARTITION, {"name": day_partition("analytics_events", day)}).scalar_one()
     return oid
+
+
+def _deletion(connection: sa.Connection) -> str:
+    moment: str = connection.execute(_DELETION).scalar_one()
+    return moment
 
 
 def _labels_version(connection: sa.Connection) -> int:
