@@ -22,7 +22,7 @@ from maicivy.storage.visit_queries import KEPT, ROLLED_UP, fresh
 from maicivy.storage.visit_sql import PARTS, WHOLE, Question, Slice, Values
 
 STATEMENT_TIMEOUT: Final = "5min"
-REFRESH_LOCK: Final = 0x6D61_6904
+REFRESH_LOCK: Final = 0x6D61_6906
 """Advisory lock: one refresh at a time."""
 
 _HOUR: Final = timedelta(hours=1)

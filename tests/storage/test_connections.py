@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -64,3 +66,10 @@ def test_connections_that_died_while_they_rested_are_made_anew(
     with pooled.connect() as one, pooled.connect() as other:
         for connection in (one, other):
             assert connection.execute(sa.text("SELECT 1")).scalar_one() == 1
+
+
+def test_every_advisory_lock_has_a_number_of_its_own() -> None:
+    sources = Path(connections.__file__).parent.rglob("*.py")
+    numbers = re.findall(r"LOCK: Final = (0x[0-9A-F_]+)", "\n".join(path.read_text() for path in sources))
+    assert len(numbers) >= 6
+    assert len(numbers) == len(set(numbers))
