@@ -140,7 +140,9 @@ class PostgresVisitQueries:
         plan = _Plan(connection, query, self._zone)
         result = connection.execute(sa.text(plan.statement()), plan.values.bound).all()
         width = len(query.dimensions)
-        total = (result[0].total if result else 0) if query.count_rows else None
+        total = None
+        if query.count_rows:
+            total = result[0].total if result else connection.scalar(sa.text(plan.count()), plan.values.bound)
         rows = [
             Row(
                 tuple(value.astimezone(UTC) if isinstance(value, datetime) else value for value in row[:width]),
@@ -159,6 +161,7 @@ class _Plan:
         self.values = Values()
         self._time = next((name for name in query.dimensions if name.startswith("time:")), None)
         self._dimensions = tuple(name for name in query.dimensions if name != self._time)
+        self._dims = [f"d{n}" for n in range(len(self._dimensions))]
         self._sums = frozenset(name for metric in query.metrics for name in _NEEDS[metric])
         shown = Grain(self._time.removeprefix("time:")) if self._time else None
         self._grain = shown if shown in (Grain.MINUTE, Grain.HOUR) else Grain.DAY
@@ -263,29 +266,35 @@ class _Plan:
     def statement(self) -> str:
         """The SELECT: dimensions, then metrics, then the number of all rows where that is asked for."""
         query, values = self._query, self.values
-        parts = [self._fresh(Slice(query.start, query.end, self._bounds, self._groups, *part)) for part in self._slices]
-        if self._rolled:
-            parts.append(self._from_rollups())
-        dims = [f"d{n}" for n in range(len(self._dimensions))]
-        if not parts:
-            parts.append(f"SELECT {', '.join(self._nothing(dims))} WHERE false")
-        figures = ["touches", "visitors", *sorted(self._sums)]
-        parts = [f"SELECT {', '.join(['grp', *dims, *figures])} FROM ({part}) AS part" for part in parts]
-        keys = (["grp"] if self._time else []) + dims
-        sums = ", ".join(f"sum({name}) AS {name}" for name in figures)
-        grouped = f"SELECT {''.join(f'{key}, ' for key in keys)}{sums} FROM ({' UNION ALL '.join(parts)}) AS parts"
-        if keys:
-            grouped += f" GROUP BY {', '.join(keys)} HAVING sum(touches) > 0"
-        shown = dict(zip(self._dimensions, dims, strict=True)) | ({self._time: "grp"} if self._time else {})
+        shown = dict(zip(self._dimensions, self._dims, strict=True)) | ({self._time: "grp"} if self._time else {})
         columns = [f"{shown[name]} AS k{n}" for n, name in enumerate(query.dimensions)]
         columns += [f"{_FORMULAS[metric]} AS m{n}" for n, metric in enumerate(query.metrics)]
         if query.count_rows:
             columns.append("count(*) OVER () AS total")
         limit, offset = values.bind(query.limit, "integer"), values.bind(query.offset, "integer")
         return (
-            f"/* visit_queries.ask */ SELECT {', '.join(columns)} FROM ({grouped}) AS grouped"
+            f"/* visit_queries.ask */ SELECT {', '.join(columns)} FROM ({self._grouped()}) AS grouped"
             f"{self._order()} LIMIT {limit} OFFSET {offset}"
         )
+
+    def count(self) -> str:
+        """A SELECT of the number of all rows: what a page beyond the last cannot tell."""
+        return f"/* visit_queries.ask */ SELECT count(*) FROM ({self._grouped()}) AS grouped"
+
+    def _grouped(self) -> str:
+        """Sums by group and dimensions, over all that the plan reads."""
+        query, dims = self._query, self._dims
+        parts = [self._fresh(Slice(query.start, query.end, self._bounds, self._groups, *part)) for part in self._slices]
+        if self._rolled:
+            parts.append(self._from_rollups())
+        if not parts:
+            parts.append(f"SELECT {', '.join(self._nothing())} WHERE false")
+        figures = ["touches", "visitors", *sorted(self._sums)]
+        parts = [f"SELECT {', '.join(['grp', *dims, *figures])} FROM ({part}) AS part" for part in parts]
+        keys = (["grp"] if self._time else []) + dims
+        sums = ", ".join(f"sum({name}) AS {name}" for name in figures)
+        grouped = f"SELECT {''.join(f'{key}, ' for key in keys)}{sums} FROM ({' UNION ALL '.join(parts)}) AS parts"
+        return grouped + (f" GROUP BY {', '.join(keys)} HAVING sum(touches) > 0" if keys else "")
 
     def _order(self) -> str:
         query = self._query
@@ -297,11 +306,11 @@ class _Plan:
         order += [f"k{n}" for n in range(len(query.dimensions))]
         return f" ORDER BY {', '.join(order)}" if order else ""
 
-    def _nothing(self, dims: Sequence[str]) -> list[str]:
+    def _nothing(self) -> list[str]:
         figures = ["touches", "visitors", *sorted(self._sums)]
         return [
             "NULL::timestamptz AS grp",
-            *(f"NULL::text AS {dim}" for dim in dims),
+            *(f"NULL::text AS {dim}" for dim in self._dims),
             *(f"NULL::bigint AS {name}" for name in figures),
         ]
 

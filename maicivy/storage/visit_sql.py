@@ -242,8 +242,8 @@ class Relation:
         figures = _OF_VISIT | {"readers": "(v.pageviews > 0)::int", "pageviews": "v.pageviews", "events": "v.events"}
         label = self._label("v.started")
         return (
-            f"SELECT {self._group(label)}, {label}, {self._list('v.')}{_WHO}, 1,"
-            f" {self._figures(figures, dict.fromkeys(WHOLE, '0'))} FROM ({self._inside_visits()}) AS v"
+            f"SELECT {self._group(label)}, {label}, {self._list('v.')}{_WHO}, 1"
+            f"{self._figures(figures, dict.fromkeys(WHOLE, '0'))} FROM ({self._inside_visits()}) AS v"
         )
 
     def _visits_across(self) -> str:
@@ -263,15 +263,15 @@ class Relation:
         again = {name: f"v.counted * {figure}" for name, figure in _OF_VISIT.items()}
         label = f"({self._bounds})[v.bucket]"
         return (
-            f"SELECT {self._group(label)}, {label}, {self._list('v.')}{_WHO}, 1, {self._figures(figures, again)}"
+            f"SELECT {self._group(label)}, {label}, {self._list('v.')}{_WHO}, 1{self._figures(figures, again)}"
             f" FROM ({touched}) AS v WHERE {self._in_slice}"
         )
 
     def _events_inside(self) -> str:
         label = self._label("v.started")
         return (
-            f"SELECT {self._group(label)}, {label}, {self._list('v.')}{_WHO}, (v.n > 0)::int,"
-            f" {self._figures(self._of_happenings(), dict.fromkeys(WHOLE, '0'))}"
+            f"SELECT {self._group(label)}, {label}, {self._list('v.')}{_WHO}, (v.n > 0)::int"
+            f"{self._figures(self._of_happenings(), dict.fromkeys(WHOLE, '0'))}"
             f" FROM ({self._happened(self._inside_visits(), '')}) AS v"
         )
 
@@ -297,8 +297,8 @@ class Relation:
         }
         label = f"({self._bounds})[v.bucket]"
         return (
-            f"SELECT {self._group(label)}, {label}, {self._list('v.')}{_WHO}, (v.n > 0)::int,"
-            f" {self._figures(figures, again)} FROM ({ranked}) AS v WHERE {self._in_slice}"
+            f"SELECT {self._group(label)}, {label}, {self._list('v.')}{_WHO}, (v.n > 0)::int"
+            f"{self._figures(figures, again)} FROM ({ranked}) AS v WHERE {self._in_slice}"
         )
 
     def _happened(self, visits: str, bucket: str, condition: str = "") -> str:
@@ -429,7 +429,7 @@ class Relation:
     def _figures(self, figures: dict[str, str], again: dict[str, str]) -> str:
         sums = self._question.sums
         own = [figures.get(name, "0") for name in (*WHOLE, *PARTS) if name in sums]
-        return ", ".join([*own, *(again.get(name, "0") for name in WHOLE if name in sums)])
+        return "".join(f", {figure}" for figure in [*own, *(again.get(name, "0") for name in WHOLE if name in sums)])
 
     def _of_happenings(self) -> dict[str, str]:
         counts = "(v.n > 0)::int"
