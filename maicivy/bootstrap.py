@@ -12,11 +12,14 @@ import sqlalchemy as sa
 from maicivy import faults
 from maicivy.aggregation import Aggregation
 from maicivy.config import Settings
+from maicivy.enrichment import lists
+from maicivy.geo.atlas import Atlas
 from maicivy.ingest import Ingest
 from maicivy.queue import CeleryDoorbell, celery_app
 from maicivy.reports import Reports
 from maicivy.storage.aggregates import RedisAggregates
 from maicivy.storage.bell import Bell
+from maicivy.storage.buckets import Buckets
 from maicivy.storage.connections import postgres_engine
 from maicivy.storage.counters import RedisCounters
 from maicivy.storage.event_queries import PostgresEventQueries
@@ -52,9 +55,11 @@ class Maicivy:
     live: RedisLiveFeed
     refusals: Refusals
     salts: RedisSaltBox
+    atlas: Atlas
     sites: PostgresSites
     site_directory: SiteDirectory
     site_rows: SiteRows
+    buckets: Buckets
     heartbeats: Heartbeats
     worker_metrics: WorkerMetrics
     bell: Bell
@@ -74,6 +79,7 @@ class Maicivy:
 def build(settings: Settings) -> Maicivy:
     """Everything wired. Opens no connection: the first use does, so a process starts while a server is still away."""
     faults.arm(settings.faults_dir)
+    lists.adopt(settings.data_dir)
     fast = fast_redis(settings.redis_url)
     blocking = blocking_redis(settings.redis_url)
     engine = postgres_engine(settings.database_url, settings.db_pool)
@@ -101,9 +107,11 @@ def build(settings: Settings) -> Maicivy:
         live=live,
         refusals=Refusals(fast),
         salts=RedisSaltBox(fast, settings.secret_key),
+        atlas=Atlas(settings.geo_db),
         sites=sites,
         site_directory=SiteDirectory(fast, sites, _now),
         site_rows=SiteRows(engine, fast, store.partitions, rollups),
+        buckets=Buckets(engine, settings.timezone),
         heartbeats=Heartbeats(fast),
         worker_metrics=WorkerMetrics(fast),
         bell=bell,

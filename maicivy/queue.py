@@ -23,6 +23,7 @@ UPKEEP: Final = "maicivy.upkeep"
 RECONCILE: Final = "maicivy.reconcile"
 RETENTION: Final = "maicivy.retention"
 HEARTBEAT: Final = "maicivy.heartbeat"
+ROLL_UP: Final = "maicivy.roll_up"
 
 INGEST_QUEUE: Final = "ingest"
 UPKEEP_QUEUE: Final = "upkeep"

@@ -15,6 +15,7 @@ from maicivy.retention import RUN_AT
 _EVERY_S = {
     queue.SWEEP: 2,  # finds what a lost doorbell or a dead worker left; half of the time that a recovery takes
     queue.HEARTBEAT: 15,
+    queue.ROLL_UP: 30,
     queue.RECONCILE: 600,
     queue.UPKEEP: 3600,
 }

@@ -68,10 +68,17 @@ def do_upkeep() -> None:
 
 @_task(queue.RETENTION)
 def retire() -> None:
+    parts().buckets.refresh(parts().now())  # what is dropped must have been rolled up
+    parts().buckets.expire(parts().now())
     sites, days = parts().sites.all(), parts().settings.retention_days
     retention.run_sites(parts().expiry, parts().site_rows, sites, parts().now, days)
     retention.run(parts().expiry, parts().now, retention.horizon(sites, days))
     parts().aggregation.elect_labels()
+
+
+@_task(queue.ROLL_UP)
+def roll_up() -> None:
+    parts().buckets.refresh(parts().now())
 
 
 @_task(queue.RECONCILE)
