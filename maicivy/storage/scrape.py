@@ -1,4 +1,5 @@
-"""What `/metrics` tells of the state in Redis: one pipeline per scrape, over a connection that gives up early.
+"""What `/metrics` tells of the state in Redis: two pipelines per scrape, over a connection that gives up early. The
+second one asks for each of the sites that the first one named.
 
 A scrape must be answered while Redis hangs. So this has a client of its own, which does not retry, and which never
 takes a connection from requests.
@@ -6,7 +7,7 @@ takes a connection from requests.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Final
 
@@ -17,15 +18,33 @@ from redis.retry import Retry
 
 from maicivy.core.events import DEFAULT_SITE
 from maicivy.core.periods import Period
-from maicivy.core.tallies import LETTERS
+from maicivy.core.tallies import LETTERS, OTHER, TOTAL
 from maicivy.errors import Unavailable
 from maicivy.storage import keys
+from maicivy.storage.aggregates import PAGE_VIEWS
 from maicivy.storage.counters import ACTIVE_S
 from maicivy.storage.redis_clients import redis_errors
 from maicivy.storage.worker_metrics import Sample, relayed
 
 TIMEOUT_S: Final = 0.8
 TOP_THEMES: Final = 50
+SITES_SHOWN: Final = 100
+"""With a number of their own; the rest are added up."""
+
+SITES_ASKED: Final = 1_000
+"""Further ones are left out of that sum, too. A scrape of so many takes 60 ms, one of a hundred 20 (measured)."""
+
+
+class SiteFigures(msgspec.Struct, frozen=True):
+    """What has been counted of a site, or of some, and how many are there now."""
+
+    events: int
+    page_views: int
+    visitors: int
+    current_visitors: int
+
+
+_NOTHING: Final = SiteFigures(0, 0, 0, 0)
 
 
 class Scraped(msgspec.Struct, frozen=True):
@@ -38,6 +57,7 @@ class Scraped(msgspec.Struct, frozen=True):
         themes: most viewed first, at most `TOP_THEMES`.
         last_seen: process kind -> Unix second.
         relayed: what workers observed.
+        sites: number of each of the first `SITES_SHOWN` sites, or `OTHER` for the rest together -> its figures.
     """
 
     totals: Mapping[str, int]
@@ -53,6 +73,16 @@ class Scraped(msgspec.Struct, frozen=True):
     cursor_seq: int
     last_seen: Mapping[str, float]
     relayed: list[Sample]
+    sites: Mapping[str, SiteFigures]
+
+
+class _Numbered(msgspec.Struct, frozen=True):
+    """All that is needed here of a site."""
+
+    id: int
+
+
+_sites: Final = msgspec.json.Decoder(list[_Numbered])
 
 
 class Scraper:
@@ -100,7 +130,11 @@ class Scraper:
             pipe.hget(keys.CURSOR, "seq")
             pipe.hgetall(keys.HEARTBEATS)
             pipe.hgetall(keys.WORKER_METRICS)
-            totals, ledger, size, oldest, current, unique, letters, live, themes, seq, beats, worker = pipe.execute()
+            pipe.get(keys.SITES)
+            (totals, ledger, size, oldest, current, unique, letters, live, themes, seq, beats, worker, sites) = (
+                pipe.execute()
+            )
+            figures = self._figures(_numbers(sites), now)
         return Scraped(
             totals=_counts(totals),
             ledger=_counts(ledger),
@@ -115,7 +149,27 @@ class Scraper:
             cursor_seq=int(seq or 0),
             last_seen=_seconds(beats),
             relayed=relayed(worker),
+            sites=figures,
         )
+
+    def _figures(self, site_ids: Sequence[int], now: float) -> dict[str, SiteFigures]:
+        pipe = self._client.pipeline(transaction=False)
+        for site_id in site_ids:
+            pipe.hmget(keys.totals(site_id), TOTAL, PAGE_VIEWS, "visitors")
+            pipe.zcount(keys.presence(site_id), f"({now - ACTIVE_S}", "+inf")
+        replies = iter(pipe.execute())
+        shown: dict[str, SiteFigures] = {}
+        for place, site_id in enumerate(site_ids):
+            events, page_views, visitors = (int(count or 0) for count in next(replies))
+            name = str(site_id) if place < SITES_SHOWN else OTHER
+            before = shown.get(name, _NOTHING)
+            shown[name] = SiteFigures(
+                before.events + events,
+                before.page_views + page_views,
+                before.visitors + visitors,
+                before.current_visitors + int(next(replies)),
+            )
+        return shown
 
 
 def impatient_redis(url: str) -> redis.Redis:
@@ -127,6 +181,15 @@ def impatient_redis(url: str) -> redis.Redis:
         retry=Retry(NoBackoff(), 0),
         max_connections=10,
     )
+
+
+def _numbers(sites: bytes | None) -> list[int]:
+    """The sites that Redis knows, by number; the default one is always there."""
+    try:
+        known = {site.id for site in _sites.decode(sites or b"[]")}
+    except msgspec.DecodeError:
+        known = set()
+    return sorted(known | {DEFAULT_SITE})[:SITES_ASKED]
 
 
 def _counts(fields: Mapping[bytes, bytes]) -> Mapping[str, int]:

@@ -40,6 +40,13 @@ _LABELLED: Final = (
     ("letters_generated:", metrics.LETTERS),
 )
 
+_OF_SITES: Final = (
+    (metrics.SITE_EVENTS, "events"),
+    (metrics.SITE_PAGE_VIEWS, "page_views"),
+    (metrics.SITE_VISITORS, "visitors"),
+    (metrics.SITE_CURRENT_VISITORS, "current_visitors"),
+)
+
 Values = dict[Told, list[tuple[tuple[str, ...], float]]]
 
 
@@ -103,6 +110,8 @@ def _from_redis(scraped: Scraped) -> Values:
         values[told] = _series(letters | counts if told is metrics.LETTERS else counts)
     values[metrics.REJECTED] = _series(rejected)
     values[metrics.THEME_VIEWS] = _series(dict(scraped.themes))
+    for told, name in _OF_SITES:
+        values[told] = _series({site: getattr(its, name) for site, its in scraped.sites.items()})
     values[metrics.LAST_SEEN] = _series(scraped.last_seen)
     return values
 

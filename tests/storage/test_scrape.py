@@ -5,13 +5,15 @@ from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
+import msgspec
 import pytest
 import redis
 
 from maicivy.core.periods import Period
+from maicivy.core.sites import Site
 from maicivy.errors import Unavailable
 from maicivy.storage import keys
-from maicivy.storage.scrape import TOP_THEMES, Scraper
+from maicivy.storage.scrape import SITES_SHOWN, TOP_THEMES, Scraper, SiteFigures
 from maicivy.storage.worker_metrics import Sample
 
 TODAY = date(2025, 12, 31)
@@ -56,6 +58,31 @@ def test_each_number_comes_from_its_key(valkey_url: str, redis_client: redis.Red
     assert (scraped.websockets, scraped.cursor_seq) == (1, 12)
     assert scraped.last_seen == {"worker": NOW, "beat": NOW - 60}
     assert scraped.relayed == [Sample("maicivy_aggregates_drift", "", {}, 2.0)]
+
+
+def test_each_site_has_its_figures_and_those_beyond_the_first_hundred_are_added_up(
+    valkey_url: str, redis_client: redis.Redis
+) -> None:
+    client = redis_client
+    numbers = range(2, SITES_SHOWN + 4)
+    client.set(keys.SITES, msgspec.json.encode([Site(number, f"{number}.example") for number in reversed(numbers)]))
+    for number in numbers:
+        client.hset(keys.totals(number), mapping={"total_events": number, "page_views": 2, "visitors": 1})
+        client.zadd(keys.presence(number), {"gone": NOW - 300, "now": NOW})
+    client.hset(keys.totals(1), "total_events", 7)
+    sites = Scraper(valkey_url).scrape(TODAY, NOW).sites
+    assert list(sites) == [*map(str, range(1, SITES_SHOWN + 1)), "other"]
+    assert (sites["1"], sites["2"]) == (SiteFigures(7, 0, 0, 0), SiteFigures(2, 2, 1, 1))
+    assert sites["other"] == SiteFigures(101 + 102 + 103, 6, 3, 3)
+
+
+@pytest.mark.parametrize("known", [None, b"", b"[", b'[{"id": "x"}]'])
+def test_without_a_list_of_sites_there_is_the_default_one(
+    valkey_url: str, redis_client: redis.Redis, known: bytes | None
+) -> None:
+    if known is not None:
+        redis_client.set(keys.SITES, known)
+    assert Scraper(valkey_url).scrape(TODAY, NOW).sites == {"1": SiteFigures(0, 0, 0, 0)}
 
 
 def test_only_the_most_viewed_themes_are_told(valkey_url: str, redis_client: redis.Redis) -> None:

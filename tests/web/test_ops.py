@@ -118,6 +118,8 @@ def test_numbers_are_those_that_redis_holds(client: FlaskClient, redis_client: r
     redis_client.hset(keys.LEDGER, mapping={"received": 50, "stored": 40, "rejected:invalid_json": 7, "shed": 3})
     redis_client.hset(keys.INBOX_SIZE, mapping={"events": 5, "bytes": 600})
     redis_client.zadd(keys.themes(1), {"backend": 523})
+    redis_client.set(keys.SITES, b'[{"id":2}]')
+    redis_client.hset(keys.totals(2), mapping={"total_events": 31, "page_views": 30, "visitors": 12})
     found = series(client)
     expected = {
         ("maicivy_visitors_total", ()): 1543,
@@ -134,6 +136,14 @@ def test_numbers_are_those_that_redis_holds(client: FlaskClient, redis_client: r
         ("maicivy_events_rejected_total", (("reason", "invalid_json"),)): 7,
         ("maicivy_inbox_events", ()): 5,
         ("maicivy_inbox_bytes", ()): 600,
+        ("analytics_events_collected_total", ()): 50,
+        ("analytics_events_processed_total", ()): 40,
+        ("analytics_storage_writes_total", ()): 0,
+        ("maicivy_site_events_total", (("site", "1"),)): 9,
+        ("maicivy_site_events_total", (("site", "2"),)): 31,
+        ("maicivy_site_page_views_total", (("site", "2"),)): 30,
+        ("maicivy_site_visitors_total", (("site", "2"),)): 12,
+        ("maicivy_site_current_visitors", (("site", "2"),)): 0,
         ("maicivy_up", (("part", "redis"),)): 1,
         ("maicivy_up", (("part", "postgres"),)): 1,
         ("maicivy_up", (("part", "migrations"),)): 1,
