@@ -5,9 +5,11 @@ It spends about 25 microseconds per request, so that on a small machine the serv
 
 from __future__ import annotations
 
+import itertools
 import selectors
 import socket
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 
@@ -35,8 +37,8 @@ class Samples:
 
 
 class _Connection:
-    def __init__(self, port: int, request: bytes) -> None:
-        self.request = request
+    def __init__(self, port: int, requests: Iterator[bytes]) -> None:
+        self.requests = requests
         self.socket = connect(port)
         self.closes = False
         self.received = bytearray()
@@ -44,8 +46,9 @@ class _Connection:
 
     def ask(self) -> None:
         self.received.clear()
+        request = next(self.requests)
         self.sent_at = time.perf_counter()
-        self.socket.sendall(self.request)
+        self.socket.sendall(request)
 
     def answered(self) -> int:
         """The status when the whole answer has arrived, else 0."""
@@ -69,15 +72,19 @@ def connect(port: int) -> socket.socket:
     return connection
 
 
-def run(port: int, path: str, concurrency: int, seconds: float, headers: str = "", body: bytes = b"") -> Samples:
-    """Ask for `path` over `concurrency` connections for so many `seconds`; post `body` to it where there is one."""
-    if body:
-        headers += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-    method = "POST" if body else "GET"
-    request = f"{method} {path} HTTP/1.1\r\nHost: bench\r\n{headers}\r\n".encode() + body
+def run(
+    port: int, path: str, concurrency: int, seconds: float, headers: str = "", body: bytes | Iterator[bytes] = b""
+) -> Samples:
+    """Ask for `path` over `concurrency` connections for so many `seconds`; post `body` to it where there is one, or one
+    after the other of several."""
+    requests = (
+        itertools.repeat(_request(path, headers, body))
+        if isinstance(body, bytes)
+        else (_request(path, headers, each) for each in body)
+    )
     samples = Samples()
     with selectors.DefaultSelector() as selector:
-        connections = [_Connection(port, request) for _ in range(concurrency)]
+        connections = [_Connection(port, requests) for _ in range(concurrency)]
         for connection in connections:
             selector.register(connection.socket, selectors.EVENT_READ, connection)
             connection.ask()
@@ -105,3 +112,9 @@ def run(port: int, path: str, concurrency: int, seconds: float, headers: str = "
                     open_ones -= 1
         samples.took_s = time.perf_counter() - began
     return samples
+
+
+def _request(path: str, headers: str, body: bytes) -> bytes:
+    if body:
+        headers += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    return f"{'POST' if body else 'GET'} {path} HTTP/1.1\r\nHost: bench\r\n{headers}\r\n".encode() + body

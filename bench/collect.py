@@ -15,6 +15,7 @@ import json
 import statistics
 import sys
 import time
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from bench.closed_loop import run
@@ -40,12 +41,17 @@ class Turn(NamedTuple):
 
 
 def take_turn(
-    served: Served, seconds: float, body: bytes = SINGLE, events: int = 1, connections: int = CONNECTIONS
+    served: Served,
+    seconds: float,
+    body: bytes | Iterator[bytes] = SINGLE,
+    events: int = 1,
+    connections: int = CONNECTIONS,
+    headers: str = "",
 ) -> Turn:
     """Post `body`, which holds so many `events`, for so many `seconds`, and wait until all of them are counted."""
     path = served.events_path if events == 1 else served.batches_path
     already, before, began = served.counted(), served.cpu_s(), time.perf_counter()
-    samples = run(served.port, path, connections, seconds, body=body)
+    samples = run(served.port, path, connections, seconds, headers, body)
     if set(samples.statuses) != {202}:
         print(f"other answers than 202: {samples.statuses}", file=sys.stderr)
     count = samples.statuses.get(202, 0) * events

@@ -153,7 +153,9 @@ class _Maker:
             at_us += dwell_us
             if dice & 3 < 1 + (dice & 4 > 0) and not is_bot and at_us < now_us:
                 engaged_ms = dwell_us * (64 + bits(6)) // 128_000
-                done.append(Happening(at_us, bits(74), 2, page, engaged_ms, 5 + bits(10) % 96, page, "{}"))
+                scroll = 5 + bits(10) % 96
+                data = f'{{"engagement_ms":{engaged_ms},"scroll_depth":{scroll}}}'
+                done.append(Happening(at_us, bits(74), 2, page, engaged_ms, scroll, page, data))
             at_us += 200_000 + bits(17)
             before, page = page, site.pages[bits(16)]
         return done

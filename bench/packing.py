@@ -91,7 +91,9 @@ class Rows:
     def _json(self, data: str) -> bytes:
         found = self._data.get(data)
         if found is None:
-            found = self._data[data] = _bytes(b"\x01" + data.encode())
+            found = _bytes(b"\x01" + data.encode())
+            if len(self._data) < 10_000:
+                self._data[data] = found
         return found
 
     def _add_visit(self, stay: Stay, visitor: bytes) -> None:

@@ -169,11 +169,12 @@ class Servers:
     def maicivy(self) -> Maicivy:
         """`maicivy up` with one web process and one worker, without a limit of events per client; always the same."""
         if self._maicivy is None:
-            self._maicivy = self._up()
+            self._maicivy = self.another_maicivy("maicivy")
         return self._maicivy
 
-    def _up(self) -> Maicivy:
-        data_dir, port = self.home / "maicivy", free_port()
+    def another_maicivy(self, name: str, **environ: str) -> Maicivy:
+        """One more, under a name of its own, with some settings that are different."""
+        data_dir, port = self.home / name, free_port()
         given = {
             "PORT": str(port),
             "MAICIVY_DATA_DIR": str(data_dir),
@@ -181,8 +182,8 @@ class Servers:
             "MAICIVY_WS_MAX_CLIENTS": str(MOST_VIEWERS),
             "SECRET_KEY": SECRET_KEY,
             "LOG_LEVEL": "warning",
-        }
-        up = self._python(("-m", "maicivy", "up"), given, lambda: answers("127.0.0.1", port, "/readyz"), "up")
+        } | environ
+        up = self._python(("-m", "maicivy", "up"), given, lambda: answers("127.0.0.1", port, "/readyz"), f"{name}.up")
         return self._opened(Maicivy(port, up, data_dir))
 
     def gunicorn(self, application: str, *options: str, **environ: str) -> Served:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from bench.figures import Scene
-from bench.rows import collecting, enduring, hosting, keeping, reading, watching
+from bench.rows import collecting, enduring, hosting, keeping, reading, visiting, watching
 
 SCENES: tuple[Scene, ...] = (
     collecting.SCENE,
+    visiting.SCENE,
     enduring.SCENE,
     reading.SCENE,
     watching.SCENE,

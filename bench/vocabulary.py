@@ -28,6 +28,7 @@ DATA: Final[dict[str, tuple[str, ...]]] = {
     "download": tuple(f'{{"file":"guide-{n}.pdf"}}' for n in range(12)),
     "outbound_link": tuple(f'{{"to":"https://partner-{n}.example/"}}' for n in range(30)),
     "search": tuple(f'{{"words":{n % 4 + 1},"results":{n * 7 % 50}}}' for n in range(40)),
+    **dict.fromkeys(PASSIVE, ('{"interactive":false}',)),
     "video_play": tuple(f'{{"video":"tour-{n}","second":{n * 10}}}' for n in range(8)),
 }
 
