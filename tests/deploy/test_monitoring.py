@@ -13,7 +13,7 @@ from tests.deploy.yaml_subset import read_yaml
 ROOT = Path(__file__).parents[2]
 DASHBOARD = ROOT / "deploy" / "grafana" / "maicivy.json"
 RULES = ROOT / "deploy" / "prometheus" / "rules.yml"
-NAME = re.compile(r"\bmaicivy_\w+")
+NAME = re.compile(r"\b(?:maicivy|analytics)_\w+")
 
 
 def exported() -> dict[str, tuple[str, ...]]:
@@ -60,7 +60,7 @@ def test_every_metric_in_a_query_is_exported() -> None:
 def test_every_label_in_a_query_is_one_of_its_metric() -> None:
     labels = exported()
     for text in expressions():
-        for name, selector in re.findall(r"\b(maicivy_\w+)\{([^}]*)\}", text):
+        for name, selector in re.findall(r"\b((?:maicivy|analytics)_\w+)\{([^}]*)\}", text):
             used = set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", selector))
             assert used <= {*labels[name], "job", "instance"}, (name, used)
 
