@@ -11,6 +11,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from maicivy.core.events import Traits
+
 
 @dataclass(frozen=True)
 class NaughtyEvent:
@@ -459,7 +461,7 @@ _URLS = [
             "/\u202egnp": "/\u202egnp",
             "/a\0b\ud800": "/a\ufffdb\ufffd",
             "/" + "x" * 499: "/" + "x" * 499,
-            "/cv?fbclid=" + "x" * 5000: "/cv",
+            "/cv?xfbclid=" + "x" * 5000: "/cv",
             "/cv?" + "a&" * 20_000 + "theme=b": "/cv?theme=b",
             "HTTP://Example.ORG": "http://example.org",
             "http://example.org?utm_source=a/b://c": "http://example.org/?utm_source=a/b://c",
@@ -603,6 +605,173 @@ _REST = [
     ),
 ]
 
+_CIRCUMSTANCES = [
+    *(
+        NaughtyEvent(f"{field} {value!r:.40}", _event(**{field: value}), "invalid_site")
+        for field, value in (
+            ("site_id", 0),
+            ("site_id", -1),
+            ("site_id", 2**31),
+            ("site_id", True),
+            ("site_id", 1.0),
+            ("website_id", ""),
+            ("website_id", "x" * 254),
+            ("measurement_id", []),
+            ("domain", {"name": "a.example"}),
+        )
+    ),
+    _taken("a site by number", _event(site_id=1), sites=(("site_id", 1),)),
+    _taken(
+        "a site by more than one name",
+        _event(website_id="1", domain="01", site_id=1),
+        sites=(("site_id", 1), ("website_id", "1"), ("domain", "01")),
+    ),
+    _taken("one name twice", _event(website_id="1", domain="1"), sites=(("website_id", "1"),)),
+    _taken("null for everything", _event(site_id=None, utm_source=None, bot=None, scroll_depth=None, language=None)),
+    *(
+        NaughtyEvent(f"screen of {value!r:.40}", _event(screen_width=value), "invalid_screen")
+        for value in (0, -1, 100_001, 1.5, 1920.0, "1920", "\u0661", True, [], 10**400)
+    ),
+    _taken(
+        "a screen", _event(screen_width=1, screen_height=100_000), traits=Traits(screen_width=1, screen_height=100_000)
+    ),
+    *(
+        NaughtyEvent(f"language {value!r:.40}", _event(language=value), "invalid_language")
+        for value in ("", "*", "e", "\u0435\u043d", "\ud800n", "x" * 101, "en1", "e\0n", 1, ["en"])
+    ),
+    *(
+        _taken(f"language {value!r}", _event(language=value), traits=Traits(language="en"))
+        for value in ("en", "EN-us", "en_US.UTF-8", "en-US,fr;q=0.5", "en\0", "en\ud800")
+    ),
+    NaughtyEvent("a number for a utm", _event(utm_source=1), "invalid_utm"),
+    NaughtyEvent("a list for a utm", _event(utm_content=["a"]), "invalid_utm"),
+    _taken("empty utms", _event(utm_source="", utm_medium="")),
+    _taken("a long utm", _event(utm_term="x" * 60_000), traits=Traits(utm=("", "", "", "x" * 200, ""))),
+    _taken("a utm of surrogates", _event(utm_source="\ud800\0"), traits=Traits(utm=("\ufffd\ufffd", "", "", "", ""))),
+    *(
+        NaughtyEvent(f"{field} {value!r}", _event(**{field: value}), f"invalid_{field}")
+        for field in ("interactive", "bot")
+        for value in (0, 1, "false", [])
+    ),
+    _taken("a declared bot", _event(bot=True), traits=Traits(bot=True)),
+    _taken("no bot", _event(bot=False, interactive=True)),
+    _taken(
+        "not interactive",
+        _event(interactive=False, event_data={"a": 1}),
+        event_data={"a": 1, "interactive": False},
+        traits=Traits(interactive=False),
+    ),
+    _taken(
+        "not interactive, in event_data",
+        _data('{"interactive":false}'),
+        event_data={"interactive": False},
+        traits=Traits(interactive=False),
+    ),
+    _taken("0 in event_data is not false", _data('{"interactive":0}'), event_data={"interactive": 0}),
+    _taken(
+        "interactive after all",
+        _event(interactive=True, event_data={"interactive": False}),
+        event_data={"interactive": True},
+    ),
+    NaughtyEvent("engagement of a click", _event(engagement_ms=1), "invalid_engagement"),
+    NaughtyEvent("not interactive, in a list", _event(interactive=False, event_data=[]), "invalid_event_data"),
+    *(
+        NaughtyEvent(
+            f"{field} of {value!r:.40}", _event(event_type="engagement", **{field: value}), "invalid_engagement"
+        )
+        for field, value in (
+            ("engagement_ms", -1),
+            ("engagement_ms", 86_400_001),
+            ("engagement_ms", 1.0),
+            ("engagement_ms", "1"),
+            ("engagement_ms", True),
+            ("scroll_depth", 101),
+            ("scroll_depth", 99.5),
+            ("scroll_depth", "\u0661"),
+        )
+    ),
+    _taken(
+        "engagement",
+        _event(event_type="engagement", engagement_ms=86_400_000, scroll_depth=100),
+        event_type="engagement",
+        event_data={"engagement_ms": 86_400_000, "scroll_depth": 100},
+        traits=Traits(engagement_ms=86_400_000, scroll_depth=100),
+    ),
+    _taken(
+        "engagement in event_data",
+        _event(event_type="engagement", event_data={"engagement_ms": 5, "scroll_depth": 101}),
+        event_type="engagement",
+        event_data={"engagement_ms": 5, "scroll_depth": 101},
+        traits=Traits(engagement_ms=5),
+    ),
+    _taken(
+        "engagement in event_data of a click",
+        _data('{"engagement_ms":5}'),
+        event_data={"engagement_ms": 5},
+    ),
+    NaughtyEvent(
+        "one property too many with what is added",
+        _event(interactive=False, event_data={str(n): n for n in range(64)}),
+        "too_many_properties",
+    ),
+    _taken("a click id", _event(page_url="/?a=1&gclid=X"), page_url="/", traits=Traits(click_id="gclid")),
+    _taken("a click id without a value", _event(page_url="/?fbclid"), page_url="/", traits=Traits(click_id="fbclid")),
+    _taken(
+        "of two click ids the first",
+        _event(page_url="/?yclid=1&gclid=1"),
+        page_url="/",
+        traits=Traits(click_id="yclid"),
+    ),
+    _taken("a click id in the fragment", _event(page_url="/?#gclid=1&gclid=2"), page_url="/"),
+    _taken("nearly a click id", _event(page_url="/gclid=1?xgclid=1&gclid2=1&gclid%3d=1"), page_url="/gclid=1"),
+]
+
+_SEENTICS = [
+    _taken(
+        "Seentics: all of it",
+        _event(
+            event_type="pageview",
+            siteId="1",
+            page="/pricing?gclid=1",
+            referrer="https://b.example/?q=1",
+            visitor_id="v",
+            session_id=7,
+            utm_source="news",
+            time_on_page=12,
+            screen_width=1920,
+            screen_height=0,
+            properties={"plan": "pro"},
+            user_agent="x",
+            country=["DE"],
+        ),
+        event_type="page_view",
+        event_data={"plan": "pro", "time_on_page": 12},
+        page_url="/pricing",
+        referrer="https://b.example/",
+        session_duration=12,
+        sites=(("siteId", "1"),),
+        traits=Traits(screen_width=1920, utm=("news", "", "", "", ""), click_id="gclid"),
+    ),
+    _taken("Seentics: a referrer that is no URL", _event(page="/", referrer="direct"), page_url="/"),
+    _taken("Seentics: a number for a referrer", _event(page="/", referrer=1), page_url="/"),
+    _taken(
+        "Seentics: a broken time", _event(page="/", time_on_page=1.5), page_url="/", event_data={"time_on_page": 1.5}
+    ),
+    _taken("Seentics: less than no time", _event(page="", time_on_page=-1), event_data={"time_on_page": -1}),
+    _taken("Seentics: a whole float", _event(time_on_page=3.0), session_duration=3, event_data={"time_on_page": 3.0}),
+    _taken("Seentics: a time that is none", _event(time_on_page="1"), event_data={}),
+    _taken("Seentics: nonsense for a language", _event(page="/", language="\ud800", screen_width="1"), page_url="/"),
+    _taken("Seentics: a visitor only", _event(visitor_id={"a": [1]})),
+    NaughtyEvent("Seentics: a time beyond numbers", _event(page="/", time_on_page=float("inf")), "invalid_number"),
+    NaughtyEvent("Seentics: no page", _event(page="javascript:x"), "invalid_page_url"),
+    NaughtyEvent("Seentics: a list of properties", _event(properties=[], time_on_page=1), "invalid_event_data"),
+    NaughtyEvent("Seentics: no site", _event(siteId=0), "invalid_site"),
+    NaughtyEvent("Seentics: no type", b'{"page":"/"}', "missing_event_type"),
+    NaughtyEvent("Seentics: an unknown member", _event(page="/", colour="red"), "unknown_field"),
+    NaughtyEvent("Seentics: members of both forms", _event(page="/", page_url="/"), "unknown_field"),
+    NaughtyEvent("Seentics: a browser alone", _event(browser="Firefox"), "unknown_field"),
+]
+
 _SIZES = [
     _taken("64 KiB", _padded(64 << 10), event_data=json.loads(_padded(64 << 10))["event_data"]),
     NaughtyEvent("64 KiB and a byte", _padded((64 << 10) + 1), "event_too_large"),
@@ -611,7 +780,7 @@ _SIZES = [
     NaughtyEvent("64 KiB of blanks", b" " * (64 << 10), "invalid_json"),
 ]
 
-EVENTS: Final = [*_SYNTAX, *_SHAPES, *_TYPES, *_DATA, *_URLS, *_REST, *_SIZES]
+EVENTS: Final = [*_SYNTAX, *_SHAPES, *_TYPES, *_DATA, *_URLS, *_REST, *_CIRCUMSTANCES, *_SEENTICS, *_SIZES]
 
 _OK = b'{"event_type":"click"}'
 _BAD = b'{"event_type":"CLICK"}'
@@ -644,6 +813,21 @@ BATCHES: Final = [
             b'{"events":"[]"}',
         )
     ),
+    NaughtyBatch(
+        "a site for all of them", b'{"site_id":1,"events":[%b,%b]}' % (_OK, _BAD), codes=[None, "invalid_event_type"]
+    ),
+    NaughtyBatch("a site behind them", b'{"events":[%b],"domain":"1","website_id":null}' % _OK, codes=[None]),
+    NaughtyBatch("a site and a NaN", b'{"siteId":1,"events":[%b,NaN]}' % _OK, codes=[None, "invalid_event"]),
+    NaughtyBatch("a site and no events", b'{"site_id":1,"events":[]}', "empty_batch"),
+    NaughtyBatch("a site only", b'{"site_id":1}', "invalid_body"),
+    NaughtyBatch("a site and a number", b'{"site_id":1,"events":1}', "invalid_body"),
+    NaughtyBatch("a list for a site", b'{"site_id":[],"events":[%b]}' % _OK, "invalid_site"),
+    NaughtyBatch("the site twice", b'{"site_id":1,"events":[%b],"site_id":1}' % _OK, "duplicate_key"),
+    NaughtyBatch("the site twice and a NaN", b'{"site_id":1,"events":[NaN],"site_id":1}', "duplicate_key"),
+    NaughtyBatch("a site and no end", b'{"site_id":1,"events":[%b]' % _OK, "invalid_json"),
+    NaughtyBatch("a site, a NaN and no end", b'{"site_id":1,"events":[NaN', "invalid_json"),
+    NaughtyBatch("a site, events and more", b'{"site_id":1,"events":[%b],"more":1}' % _OK, "invalid_body"),
+    NaughtyBatch("a site and an opened list", b'{"site_id":1,"events":' + b"[" * 1_000_000, "too_deep"),
     NaughtyBatch("events twice", b'{"events":[%b],"events":[%b]}' % (_OK, _OK), "duplicate_key"),
     *(
         NaughtyBatch(f"body {text!r:.60}", text, "invalid_json")

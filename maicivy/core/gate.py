@@ -8,26 +8,43 @@ docs share. The limits hold for every sender, the trusted ones too; docs/api.md 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 
-from maicivy.core.events import ALIASES, Event
-from maicivy.core.strict_json import read, split
+from maicivy.core import circumstances, seentics
+from maicivy.core.circumstances import MAX_SESSION_S, click_id_of
+from maicivy.core.event_data import MAX_DEPTH, MAX_KEY_CHARS, MAX_PROPERTIES, MAX_STRING_CHARS, event_data, storable
+from maicivy.core.events import ALIASES, ENGAGEMENT, NO_TRAITS, Event, Traits
+from maicivy.core.moments import moment
+from maicivy.core.strict_json import read, split, unwrap
 from maicivy.core.urls import clean_url
 from maicivy.errors import Refusal
+
+__all__ = [
+    "MAX_BATCH_EVENTS",
+    "MAX_BODY_BYTES",
+    "MAX_DEPTH",
+    "MAX_EVENT_BYTES",
+    "MAX_FUTURE",
+    "MAX_KEY_CHARS",
+    "MAX_PROPERTIES",
+    "MAX_SESSION_S",
+    "MAX_STRING_CHARS",
+    "MAX_URL_CHARS",
+    "REASONS",
+    "Draft",
+    "Gate",
+    "parse_batch",
+    "parse_event",
+]
 
 MAX_BODY_BYTES: Final = 1 << 20
 MAX_EVENT_BYTES: Final = 64 << 10
 MAX_BATCH_EVENTS: Final = 500
-MAX_DEPTH: Final = 10
-MAX_PROPERTIES: Final = 64
-MAX_KEY_CHARS: Final = 64
-MAX_STRING_CHARS: Final = 2000
 MAX_URL_CHARS: Final = 500
-MAX_SESSION_S: Final = 31 * 86_400
 MAX_FUTURE: Final = timedelta(minutes=5)
 
 REASONS: Final = frozenset(
@@ -59,12 +76,21 @@ REASONS: Final = frozenset(
         "timestamp_too_old",
         "timestamp_in_future",
         "invalid_visitor",
+        "invalid_site",
+        "unknown_site",
+        "host_not_allowed",
+        "invalid_language",
+        "invalid_screen",
+        "invalid_utm",
+        "invalid_interactive",
+        "invalid_engagement",
+        "invalid_bot",
         "unauthorized",
         "rate_limited",
         "do_not_track",
     }
 )
-_FIELDS = frozenset(
+_PLAIN = frozenset(
     {
         "id",
         "event_type",
@@ -77,24 +103,19 @@ _FIELDS = frozenset(
         "visitor_user_agent",
     }
 )
+_FIELDS = _PLAIN | circumstances.FIELDS
+_BESIDE_EVENTS = frozenset({*circumstances.SITE_FIELDS, circumstances.SEENTICS_SITE})
 _OF_THE_BODY = frozenset({"invalid_encoding", "invalid_json"})  # codes that concern a batch as a whole
 _EVENT_TYPE = re.compile(r"[a-z0-9][a-z0-9_.:-]{0,49}")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-?)[0-9a-fA-F]{4}\1[0-9a-fA-F]{4}\1[0-9a-fA-F]{4}\1[0-9a-fA-F]{12}")
 _NIL = UUID(int=0)
-# The limits of hours and minutes are here because fromisoformat takes 24:00 (from Python 3.13 on) and +12:99.
-_RFC3339 = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ](?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
-    r"(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
-)
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # Postgres text holds no NUL, UTF-8 no lone surrogate
-_MIN_NUMBER, _END_OF_NUMBERS = -(2**63), 2**64
-# jsonb writes numbers out: 1e-300 would be 300 characters for every reader, and 1e20 an integer beyond 64 bits.
-_LEAST_FRACTION = 1e-32
-_MILLISECONDS_FROM = 100_000_000_000  # as seconds this is the year 5138, so a larger number is in milliseconds
 
 
 class Draft(msgspec.Struct, frozen=True, gc=False):
-    """A checked event that nobody has signed yet: no visitor, and an id and a time only if the sender gave them."""
+    """A checked event that nobody has signed yet: no visitor, and an id and a time only if the sender gave them.
+
+    `sites` are the references to a site that it names, each behind its member; they should mean one and the same.
+    """
 
     event_type: str
     event_data: dict[str, Any]
@@ -105,11 +126,21 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
     timestamp: datetime | None = None
     visitor_address: str | None = None
     visitor_user_agent: str | None = None
+    sites: tuple[tuple[str, int | str], ...] = ()
+    traits: Traits = NO_TRAITS
 
     def event(
-        self, *, new_id: UUID, site_id: int, visitor_id: UUID, previous_visitor_id: UUID | None, now: datetime
+        self,
+        *,
+        new_id: UUID,
+        site_id: int,
+        visitor_id: UUID,
+        previous_visitor_id: UUID | None,
+        now: datetime,
+        traits: Traits | None = None,
     ) -> Event:
-        """The event; `new_id` and `now` stand in for an id and a timestamp that the sender did not give."""
+        """The event; `new_id` and `now` stand in for an id and a timestamp that the sender did not give, and `traits`
+        are its own with what the request says beside it."""
         return Event(
             self.id or new_id,
             site_id,
@@ -121,6 +152,7 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
             self.referrer,
             self.session_duration,
             self.timestamp or now,
+            self.traits if traits is None else traits,
         )
 
 
@@ -144,28 +176,35 @@ def parse_event(body: bytes, gate: Gate) -> Draft:
     Raises:
         Refusal: with a code from `REASONS`.
     """
-    if len(body) > MAX_EVENT_BYTES:
-        raise Refusal("event_too_large", f"the event has {len(body)} bytes; {MAX_EVENT_BYTES} are the most")
-    return _draft(read(body), gate)
+    return _draft(_read(body), gate)
 
 
 def parse_batch(body: bytes, gate: Gate) -> list[Draft | Refusal]:
-    """The events of a JSON array, or of an object whose only member is `events`; a refused one stands in its place.
+    """The events of a JSON array, or of an object with the member `events`; a refused one stands in its place.
 
-    Each event is taken or refused exactly as if it had come alone.
+    Each event is taken or refused exactly as if it had come alone. Beside `events` the object may name a site, which
+    is that of its events that name none.
 
     Raises:
         Refusal: when the body as a whole is unusable; then no event of it is taken.
     """
     if len(body) > MAX_BODY_BYTES:
         raise Refusal("body_too_large", f"the body has more than {MAX_BODY_BYTES} bytes")
-    elements = split(body, MAX_BATCH_EVENTS)
+    array, beside = unwrap(body, _BESIDE_EVENTS)
+    sites = circumstances.sites(beside)
+    of_seentics = circumstances.SEENTICS_SITE in beside
+    elements = split(array, MAX_BATCH_EVENTS)
     if not elements:
         raise Refusal("empty_batch", "the batch holds no event")
     parsed: list[Draft | Refusal] = []
     for element in elements:
         try:
-            parsed.append(parse_event(element, gate))
+            raw = _read(element)
+            if of_seentics and isinstance(raw, dict) and raw.keys() <= seentics.FIELDS:
+                draft = _other(raw, gate)
+            else:
+                draft = _draft(raw, gate)
+            parsed.append(msgspec.structs.replace(draft, sites=sites) if sites and not draft.sites else draft)
         except Refusal as refusal:
             if refusal.code in _OF_THE_BODY:
                 read(body)  # fails, too, and knows the place in the whole body
@@ -174,23 +213,63 @@ def parse_batch(body: bytes, gate: Gate) -> list[Draft | Refusal]:
     return parsed
 
 
+def _read(body: bytes) -> Any:
+    if len(body) > MAX_EVENT_BYTES:
+        raise Refusal("event_too_large", f"the event has {len(body)} bytes; {MAX_EVENT_BYTES} are the most")
+    return read(body)
+
+
 def _draft(raw: Any, gate: Gate) -> Draft:
     if not isinstance(raw, dict):
         raise Refusal("invalid_event", "an event is a JSON object")
-    if not raw.keys() <= _FIELDS:
-        name = _storable(min(raw.keys() - _FIELDS))[:MAX_KEY_CHARS]
-        raise Refusal("unknown_field", f"an event has no member {name!r}", name)
+    if raw.keys() <= _FIELDS:
+        return _native(raw, gate)
+    if seentics.is_such(raw):
+        return _other(raw, gate)
+    unknown = raw.keys() - _FIELDS
+    name = storable(min(unknown - seentics.FIELDS or unknown))[:MAX_KEY_CHARS]
+    raise Refusal("unknown_field", f"an event has no member {name!r}", name)
+
+
+def _native(raw: dict[str, Any], gate: Gate) -> Draft:
+    event_type = _event_type(raw.get("event_type"))
+    data = raw.get("event_data")
+    told = not raw.keys() <= _PLAIN
+    if told:
+        data = circumstances.with_reading(raw, event_type, data)
+    data = event_data(data)
+    page_url = raw.get("page_url")
+    click_id = click_id_of(page_url) if type(page_url) is str and "?" in page_url else ""
+    if told or click_id or event_type == ENGAGEMENT or "interactive" in data:
+        sites, traits = circumstances.sites(raw), circumstances.traits(raw, event_type, data, click_id)
+    else:
+        sites, traits = (), NO_TRAITS
     return Draft(
-        _event_type(raw.get("event_type")),
-        _event_data(raw.get("event_data")),
-        _url(raw.get("page_url"), "page_url", gate),
+        event_type,
+        data,
+        _url(page_url, "page_url", gate),
         _url(raw.get("referrer"), "referrer", gate),
         _session_duration(raw.get("session_duration")),
         _id(raw.get("id")),
         _timestamp(raw.get("timestamp"), gate),
         _visitor(raw.get("visitor_address"), "visitor_address"),
         _visitor(raw.get("visitor_user_agent"), "visitor_user_agent"),
+        sites,
+        traits,
     )
+
+
+def _other(raw: dict[str, Any], gate: Gate) -> Draft:
+    """The draft of an event in Seentics' form; a refusal names the member that the sender knows."""
+    said = seentics.native(raw)
+    try:
+        _url(said.get("referrer"), "referrer", gate)
+    except Refusal:  # browsers and their extensions tell all kinds of things
+        said["referrer"] = None
+    try:
+        return _native(said, gate)
+    except Refusal as refusal:
+        raise Refusal(refusal.code, refusal.message, seentics.name_of(refusal.field)) from refusal
 
 
 def _event_type(value: Any) -> str:
@@ -201,73 +280,13 @@ def _event_type(value: Any) -> str:
     return ALIASES.get(value, value)
 
 
-def _event_data(value: Any) -> dict[str, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise Refusal("invalid_event_data", "event_data must be an object", "event_data")
-    return _Checked().members(value, 1)
-
-
-class _Checked:
-    """One walk over event_data: refuses what breaks a limit, and returns it with every string storable."""
-
-    __slots__ = ("_properties",)
-
-    def __init__(self) -> None:
-        self._properties = 0
-
-    def members(self, value: dict[str, Any], depth: int) -> dict[str, Any]:
-        self._properties += len(value)
-        if self._properties > MAX_PROPERTIES:
-            raise _bad_data("too_many_properties", f"has more than {MAX_PROPERTIES} members")
-        checked = {}
-        for key, item in value.items():
-            if len(key) > MAX_KEY_CHARS:
-                raise _bad_data("key_too_long", f"has a key of more than {MAX_KEY_CHARS} characters")
-            checked[_storable(key)] = self._value(item, depth)
-        if len(checked) != len(value):
-            raise _bad_data("duplicate_key", "names a member twice")
-        return checked
-
-    def _value(self, value: Any, depth: int) -> Any:
-        kind = type(value)
-        if kind is str:
-            if len(value) > MAX_STRING_CHARS:
-                raise _bad_data("string_too_long", f"has a string of more than {MAX_STRING_CHARS} characters")
-            return _storable(value)
-        if kind is int or kind is float:
-            if not _MIN_NUMBER <= value < _END_OF_NUMBERS:  # nor is NaN
-                raise _bad_data("invalid_number", "has a number that does not fit in 64 bits")
-            if kind is float and 0.0 < abs(value) < _LEAST_FRACTION:
-                raise _bad_data("invalid_number", f"has a number between 0 and {_LEAST_FRACTION}")
-            return value
-        if kind is bool or value is None:
-            return value
-        if depth >= MAX_DEPTH:
-            raise _bad_data("too_deep", f"is nested deeper than {MAX_DEPTH} levels")
-        if kind is dict:
-            return self.members(value, depth + 1)
-        return [self._value(item, depth + 1) for item in value]
-
-
-def _bad_data(code: str, what: str) -> Refusal:
-    return Refusal(code, f"event_data {what}", "event_data")
-
-
-def _storable(text: str) -> str:
-    if text.isascii() and "\0" not in text:
-        return text
-    return _UNSTORABLE.sub("\ufffd", text)
-
-
 def _url(value: Any, field: str, gate: Gate) -> str:
     if value is None or value == "":
         return ""
     if not isinstance(value, str):
         raise Refusal(f"invalid_{field}", f"{field} must be a string", field)
     try:
-        url = clean_url(_storable(value), gate.query_params)
+        url = clean_url(storable(value), gate.query_params)
     except ValueError as error:
         raise Refusal(f"invalid_{field}", f"{field} must be an http(s) URL or a path: {error}", field) from error
     if len(url) > MAX_URL_CHARS:
@@ -302,26 +321,18 @@ def _timestamp(value: Any, gate: Gate) -> datetime | None:
     if value is None:
         return None
     try:
-        moment = _moment(value)
+        at = moment(value)
     except (ValueError, OverflowError, OSError) as error:
         raise Refusal(
             "invalid_timestamp",
             "timestamp must be RFC 3339 with an offset, or Unix seconds or milliseconds",
             "timestamp",
         ) from error
-    if moment > gate.now + MAX_FUTURE:
+    if at > gate.now + MAX_FUTURE:
         raise Refusal("timestamp_in_future", "timestamp is more than 5 minutes ahead of the server", "timestamp")
-    if moment < gate.now - gate.retention:
+    if at < gate.now - gate.retention:
         raise Refusal("timestamp_too_old", f"timestamp is older than {gate.retention.days} days", "timestamp")
-    return moment
-
-
-def _moment(value: Any) -> datetime:
-    if isinstance(value, str) and _RFC3339.fullmatch(value):
-        return datetime.fromisoformat(value.upper()).astimezone(UTC)
-    if type(value) is int or type(value) is float:
-        return datetime.fromtimestamp(value / 1000 if value >= _MILLISECONDS_FROM else value, UTC)
-    raise ValueError(value)
+    return at
 
 
 def _visitor(value: Any, field: str) -> str | None:
@@ -329,4 +340,4 @@ def _visitor(value: Any, field: str) -> str | None:
         return None
     if not isinstance(value, str) or len(value) > MAX_STRING_CHARS:
         raise Refusal("invalid_visitor", f"{field} must be a string of at most {MAX_STRING_CHARS} characters", field)
-    return _storable(value)
+    return storable(value)

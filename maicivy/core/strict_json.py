@@ -28,6 +28,7 @@ _SHALLOW: Final = 100
 
 _decode = msgspec.json.Decoder().decode
 _decode_elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -70,6 +71,27 @@ def split(body: bytes, most: int) -> list[bytes]:
     raise Refusal("invalid_body", "a batch is a JSON array of events, or an object with the one member 'events'")
 
 
+def unwrap(body: bytes, beside: frozenset[str]) -> tuple[bytes, dict[str, Any]]:
+    """For `split`, the array of an object with `events` and some of the members `beside`, and the values of those.
+
+    Any other body comes back as it is, for `split` to take or refuse.
+
+    Raises:
+        Refusal: what `read` finds wrong with the members, or with a body of which it is not clear what they are.
+    """
+    if not body.lstrip(_SPACE).startswith(b"{"):
+        return body, {}
+    try:
+        members = _decode_members(body)
+    except (ValueError, RecursionError):
+        return _unwrap_slowly(body, beside)
+    if len(members) < 2 or "events" not in members or not members.keys() - {"events"} <= beside:
+        return body, {}
+    if _encode(members).count(b'"') != body.count(b'"'):
+        read(body)  # one was dropped, for there are two of its name
+    return bytes(members.pop("events")), {name: read(bytes(value)) for name, value in members.items()}
+
+
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
@@ -92,6 +114,16 @@ def _read_slowly(body: bytes) -> Any:
         raise Refusal("too_deep", "the body is nested too deeply") from error
     except ValueError as error:  # an integer of more digits than Python converts
         raise Refusal("invalid_number", "a number does not fit in 64 bits") from error
+
+
+def _unwrap_slowly(body: bytes, beside: frozenset[str]) -> tuple[bytes, dict[str, Any]]:
+    """The same for what msgspec cannot read, such as a NaN in one of the events."""
+    if not any(b'"%b"' % name.encode() in body for name in beside):
+        return body, {}
+    members = _read_slowly(body)
+    if len(members) < 2 or "events" not in members or not members.keys() - {"events"} <= beside:
+        return body, {}
+    return json.dumps(members.pop("events")).encode(), members
 
 
 def _array(body: bytes) -> bytes | None:

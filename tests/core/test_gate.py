@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from maicivy.core.circumstances import CLICK_IDS, MAX_UTM_CHARS, SITE_FIELDS, UTM_FIELDS
 from maicivy.core.events import Event, decode, encode, timestamp_text
 from maicivy.core.gate import (
     MAX_DEPTH,
@@ -73,12 +75,37 @@ fields = {
     "timestamp": times | values,
     "visitor_address": strings | values,
     "visitor_user_agent": strings | values,
+    **dict.fromkeys(SITE_FIELDS, st.integers(0, 3) | st.sampled_from(["1", "MC-ABCDEFGHIJ", "a.example"]) | values),
+    **dict.fromkeys(UTM_FIELDS, strings | values),
+    **dict.fromkeys(("screen_width", "screen_height"), st.integers(-1, 100_001) | values),
+    **dict.fromkeys(("interactive", "bot"), st.booleans() | values),
+    "language": st.from_regex(r"[a-zA-Z]{1,9}([_-][a-z]*)?", fullmatch=True) | values,
+    "engagement_ms": st.integers(-1, 86_400_001) | values,
+    "scroll_depth": st.integers(-1, 101) | values,
 }
-types = st.from_regex(r"[a-z0-9][a-z0-9_.:-]{0,49}", fullmatch=True) | values
+types = st.just("engagement") | st.from_regex(r"[a-z0-9][a-z0-9_.:-]{0,49}", fullmatch=True) | values
 events = st.fixed_dictionaries({}, optional={"event_type": types, **fields, "other": values})
 # one member at a time is odd, so that enough of them pass
 mostly_right = st.sampled_from(sorted(fields)).flatmap(
-    lambda name: st.fixed_dictionaries({"event_type": st.just(TYPE), name: fields[name]})
+    lambda name: st.fixed_dictionaries({"event_type": st.sampled_from([TYPE, "engagement"]), name: fields[name]})
+)
+reading = st.fixed_dictionaries(
+    {"event_type": st.sampled_from([TYPE, "engagement"])},
+    optional={
+        "event_data": st.dictionaries(st.sampled_from(["engagement_ms", "scroll_depth", "interactive"]), values),
+        **{name: fields[name] for name in ("engagement_ms", "scroll_depth", "interactive")},
+    },
+)
+of_seentics = st.fixed_dictionaries(
+    {"event_type": st.sampled_from([TYPE, "pageview", "engagement"])},
+    optional={
+        "page": fields["page_url"],
+        "properties": fields["event_data"],
+        "siteId": fields["site_id"],
+        "time_on_page": st.floats() | st.integers() | values,
+        "visitor_id": values,
+        **{name: fields[name] for name in ("referrer", "timestamp", "screen_width", "language", "utm_source")},
+    },
 )
 
 
@@ -114,8 +141,15 @@ def code_of(body: bytes, gate: Gate = GATE) -> str | None:
 
 
 def body_of(draft: Draft) -> bytes:
-    """The body that says what a draft says."""
+    """The body that says what a draft says; how a page was read, its event_data says."""
     said = {name: value for name, value in msgspec.structs.asdict(draft).items() if value is not None}
+    sites, traits = said.pop("sites"), said.pop("traits")
+    said |= dict(sites) | dict(zip(UTM_FIELDS, traits.utm or (), strict=False))
+    for name in ("language", "screen_width", "screen_height", "bot"):
+        if getattr(traits, name):
+            said[name] = getattr(traits, name)
+    if traits.click_id:
+        said["page_url"] += ("&" if "?" in draft.page_url else "?") + traits.click_id
     if draft.timestamp is not None:
         said["timestamp"] = timestamp_text(draft.timestamp)
     return json.dumps(said, default=str).encode()
@@ -153,8 +187,31 @@ def assert_within_limits(value: Any, depth: int = 0) -> int:
     return 0
 
 
+def assert_sound_traits(draft: Draft) -> None:
+    traits, data = draft.traits, draft.event_data
+    assert re.fullmatch("[a-z]{2,8}|", traits.language, re.ASCII)
+    assert (
+        0 <= min(traits.screen_width, traits.screen_height) <= max(traits.screen_width, traits.screen_height) <= 10**5
+    )
+    assert traits.utm is None or any(traits.utm)
+    for text in traits.utm or ():
+        assert_storable(text, MAX_UTM_CHARS)
+    assert traits.click_id in CLICK_IDS | {""}
+    assert traits.interactive is (data.get("interactive") is not False)
+    for name, most in (("engagement_ms", 86_400_000), ("scroll_depth", 100)):
+        told = getattr(traits, name)
+        assert type(told) is int
+        assert 0 <= told <= most
+        assert not told or (draft.event_type == "engagement" and data[name] == told)
+    assert len({site for _, site in draft.sites}) == len(draft.sites)
+    for _, site in draft.sites:
+        assert type(site) in (int, str)
+        assert_storable(str(site), 253)
+
+
 def assert_sound(draft: Draft) -> None:
     """What everybody behind the gate relies on."""
+    assert_sound_traits(draft)
     assert isinstance(draft.event_data, dict)
     assert assert_within_limits(draft.event_data) <= MAX_PROPERTIES
     for url in (draft.page_url, draft.referrer):
@@ -165,6 +222,8 @@ def assert_sound(draft: Draft) -> None:
         assert draft.timestamp.tzinfo is UTC
     event = signed(draft)
     assert decode(encode([event])) == [event]
+    if "siteId" in dict(draft.sites):  # which only the other form has
+        draft = msgspec.structs.replace(draft, sites=())
     again = parse_event(body_of(draft), GATE)
     assert again == draft
     assert repr(again) == repr(draft)  # True is 1 to ==
@@ -197,11 +256,19 @@ def test_a_naughty_batch_meets_its_fate(naughty: NaughtyBatch) -> None:
 def test_every_code_of_the_naughty_ones_is_a_known_reason() -> None:
     refused = {naughty.code for naughty in [*EVENTS, *BATCHES]} | {code for batch in BATCHES for code in batch.codes}
     assert refused - {None} <= REASONS
-    elsewhere = {"rate_limited", "do_not_track", "unauthorized", "incomplete_body"}
+    elsewhere = {"rate_limited", "do_not_track", "unauthorized", "incomplete_body", "unknown_site", "host_not_allowed"}
     assert REASONS - refused == elsewhere, "a reason nobody tests, or gives"
 
 
-@given(bodies(mostly_right) | bodies(events) | damaged() | st.binary() | bodies(values))
+@given(
+    bodies(mostly_right)
+    | bodies(events)
+    | bodies(reading)
+    | bodies(of_seentics)
+    | damaged()
+    | st.binary()
+    | bodies(values)
+)
 def test_whatever_comes_is_a_sound_draft_or_a_known_refusal(body: bytes) -> None:
     outcome = parsed(body)
     if isinstance(outcome, Draft):
@@ -221,13 +288,18 @@ def test_whatever_comes_as_a_batch_gives_drafts_and_refusals(body: bytes) -> Non
         assert all(isinstance(draft, Draft) or draft.code in REASONS for draft in drafts)
 
 
-@given(st.lists(bodies(events | mostly_right), min_size=1, max_size=5))
+@given(st.lists(bodies(events | mostly_right | of_seentics), min_size=1, max_size=5))
 def test_an_event_fares_in_a_batch_as_it_does_alone(elements: list[bytes]) -> None:
     def told(outcome: Draft | Refusal) -> object:
         return outcome.code if isinstance(outcome, Refusal) else outcome
 
     alone = [told(parsed(element)) for element in elements]
-    for batch in (b"[" + b" ,\n".join(elements) + b"]", b'{ "events":[' + b",".join(elements) + b"] }"):
+    one = b",".join(elements)
+    for batch in (
+        b"[" + b" ,\n".join(elements) + b"]",
+        b'{ "events":[' + one + b"] }",
+        b'{"domain":null,"events":[%b]}' % one,
+    ):
         assert [told(outcome) for outcome in parse_batch(batch, GATE)] == alone
 
 
@@ -356,3 +428,34 @@ def test_visitor_members_are_made_storable() -> None:
     body = b'{"event_type":"a","visitor_address":"\\u0000","visitor_user_agent":"\\ud800"}'
     draft = parse_event(body, GATE)
     assert (draft.visitor_address, draft.visitor_user_agent) == ("\ufffd", "\ufffd")
+
+
+def test_references_to_a_site_are_made_storable_and_their_members_remembered() -> None:
+    body = b'{"event_type":"a","domain":"\\u0000\\ud800","measurement_id":"MC-ABCDEFGHIJ","site_id":null}'
+    assert parse_event(body, GATE).sites == (("measurement_id", "MC-ABCDEFGHIJ"), ("domain", "\ufffd\ufffd"))
+
+
+@pytest.mark.parametrize(
+    "batch",
+    [
+        b'{"site_id":7,"events":[{"event_type":"a"},{"event_type":"a","domain":"b.example"}]}',
+        b'{"events":[{"event_type":"a"},{"event_type":"a","domain":"b.example"}],"site_id" : 7 }',
+        b'{"site_id":7,"events":[{"event_type":"a"},{"event_type":"a","domain":"b.example"},NaN]}',
+    ],
+    ids=["in front", "behind", "with a NaN"],
+)
+def test_the_site_of_a_batch_is_that_of_its_events_that_name_none(batch: bytes) -> None:
+    drafts = [draft for draft in parse_batch(batch, GATE) if isinstance(draft, Draft)]
+    assert [draft.sites for draft in drafts] == [(("site_id", 7),), (("domain", "b.example"),)]
+
+
+def test_what_names_no_page_in_a_batch_of_seentics_is_read_like_the_rest_of_it() -> None:
+    [draft] = parse_batch(b'{"siteId":7,"events":[{"event_type":"pageview","referrer":"direct"}]}', GATE)
+    assert draft == Draft("page_view", {}, sites=(("siteId", 7),))
+
+
+def test_a_refusal_of_seentics_form_names_the_field_as_it_was_sent() -> None:
+    for member, field in (('"page":1', "page"), ('"properties":[]', "properties"), ('"page":"/","id":1', "id")):
+        refusal = parsed(f'{{"event_type":"click",{member}}}'.encode())
+        assert isinstance(refusal, Refusal)
+        assert refusal.field == field

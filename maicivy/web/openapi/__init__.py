@@ -18,6 +18,8 @@ from maicivy.web.openapi import wire
 from maicivy.web.openapi.error_codes import CODES
 from maicivy.web.openapi.parts import HEADERS, REF, TAGS, Json, example
 from maicivy.web.openapi.paths import collect_paths, docs_paths, live_paths, ops_paths
+from maicivy.web.openapi.queries import TYPES as QUERY_TYPES
+from maicivy.web.openapi.queries import query_paths
 from maicivy.web.openapi.reads import read_paths
 from maicivy.web.openapi.sites import TYPES as SITE_TYPES
 from maicivy.web.openapi.sites import site_paths
@@ -35,6 +37,8 @@ _TYPES: Final = (
     reports.HeatPoint,
     reports.HeatmapMeta,
     wire.EventBody,
+    wire.SeenticsEvent,
+    wire.SeenticsBatch,
     wire.BatchBody,
     wire.Tracked,
     wire.BatchTracked,
@@ -45,6 +49,7 @@ _TYPES: Final = (
     wire.Health,
     *wire.SERVER_MESSAGES,
     *SITE_TYPES,
+    *QUERY_TYPES,
     wire.Ask,
 )
 
@@ -77,7 +82,13 @@ def document() -> Json:
         },
         "servers": [{"url": "/"}],
         "tags": [{"name": name, "description": text} for name, text in TAGS],
-        "paths": read_paths() | collect_paths() | live_paths() | site_paths() | ops_paths() | docs_paths(),
+        "paths": read_paths()
+        | query_paths()
+        | collect_paths()
+        | live_paths()
+        | site_paths()
+        | ops_paths()
+        | docs_paths(),
         "components": {
             "schemas": schemas,
             "headers": HEADERS,

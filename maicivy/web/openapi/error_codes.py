@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from maicivy.core.circumstances import MAX_ENGAGEMENT_MS, MAX_SCREEN_PX, MAX_SCROLL_DEPTH
+from maicivy.core.events import ENGAGEMENT
 from maicivy.core.gate import (
     MAX_BATCH_EVENTS,
     MAX_BODY_BYTES,
@@ -17,6 +19,7 @@ from maicivy.core.gate import (
     MAX_STRING_CHARS,
     MAX_URL_CHARS,
 )
+from maicivy.core.query_filters import MAX_FILTERS
 
 
 class Meaning(NamedTuple):
@@ -31,12 +34,14 @@ EVENT_CODES: Final[dict[str, Meaning]] = {
     "incomplete_body": Meaning(400, "The body broke off, took too long, or its chunks cannot be read."),
     "invalid_encoding": Meaning(400, "The body is not UTF-8."),
     "invalid_json": Meaning(400, "The body is not JSON."),
-    "invalid_body": Meaning(400, "A batch is neither an array nor an object with the one member `events`."),
+    "invalid_body": Meaning(
+        400, "A batch is neither an array nor an object with `events` and at most members that name a site."
+    ),
     "empty_batch": Meaning(400, "The batch holds no event."),
     "too_many_events": Meaning(400, f"The batch holds more than {MAX_BATCH_EVENTS} events."),
     "event_too_large": Meaning(400, f"The event has more than {MAX_EVENT_BYTES} bytes."),
     "invalid_event": Meaning(400, "An event is not a JSON object."),
-    "unknown_field": Meaning(400, "The event has a member that events do not have; `field` names it."),
+    "unknown_field": Meaning(400, "The event, site or query has a member that it cannot have; `field` names it."),
     "duplicate_key": Meaning(400, "An object names a member twice."),
     "missing_event_type": Meaning(400, "`event_type` is required."),
     "invalid_event_type": Meaning(400, "`event_type` does not match its pattern."),
@@ -64,6 +69,23 @@ EVENT_CODES: Final[dict[str, Meaning]] = {
     "invalid_visitor": Meaning(
         400, f"`visitor_address` or `visitor_user_agent` is not a string of at most {MAX_STRING_CHARS} characters."
     ),
+    "invalid_site": Meaning(
+        400,
+        "A member cannot name a site, or members name different ones; or a site cannot be like that. `field` names"
+        " the member to blame.",
+    ),
+    "unknown_site": Meaning(400, "There is no such site, or none with pages on that host."),
+    "host_not_allowed": Meaning(400, "The event names a site that has no pages on the host of `page_url`."),
+    "invalid_language": Meaning(400, "`language` is not a language tag."),
+    "invalid_screen": Meaning(400, f"`screen_width` or `screen_height` is not whole pixels from 1 to {MAX_SCREEN_PX}."),
+    "invalid_utm": Meaning(400, "A `utm_` member is not a string."),
+    "invalid_interactive": Meaning(400, "`interactive` is not true or false."),
+    "invalid_engagement": Meaning(
+        400,
+        f"`engagement_ms` is not a whole number from 0 to {MAX_ENGAGEMENT_MS}, or `scroll_depth` from 0 to"
+        f" {MAX_SCROLL_DEPTH}, or the event is not of type `{ENGAGEMENT}`.",
+    ),
+    "invalid_bot": Meaning(400, "`bot` is not true or false."),
     "unauthorized": Meaning(
         401, "The bearer token is not `MAICIVY_INGEST_TOKEN` or, for sites, `MAICIVY_ADMIN_TOKEN`."
     ),
@@ -78,14 +100,29 @@ REQUEST_CODES: Final[dict[str, Meaning]] = {
     "invalid_parameter": Meaning(400, "A query parameter has a value that is not allowed; `field` names it."),
     "unknown_parameter": Meaning(400, "The URL has no such query parameter; `field` names it."),
     "repeated_parameter": Meaning(400, "A query parameter is given twice; `field` names it."),
+    "invalid_query": Meaning(400, "A member of the query has a value that is not allowed; `field` names its place."),
+    "missing_field": Meaning(400, "The query lacks a member that it has to have; `field` names it."),
+    "unknown_metric": Meaning(400, "There is no such metric."),
+    "unknown_dimension": Meaning(400, "There is no such dimension."),
+    "unknown_operator": Meaning(400, "There is no such operator of filters."),
+    "unknown_timezone": Meaning(400, "The tz database has no zone of that name."),
+    "invalid_date_range": Meaning(400, "The range is none, ends before it begins, is too long, or too far away."),
+    "invalid_filters": Meaning(
+        400, "A filter is not built as filters are, or lists too much; `field` names its place."
+    ),
+    "too_many_filters": Meaning(400, f"The query has more than {MAX_FILTERS} filters."),
+    "invalid_pattern": Meaning(400, "A regular expression is none, or could take too long: see the limits."),
+    "too_many_rows": Meaning(
+        400, "The range has more buckets of time than are listed or compared; `field` says for what."
+    ),
+    "not_kept": Meaning(400, "What the query needs is not kept for so long."),
+    "query_too_slow": Meaning(422, "The query took longer than a query may; ask for less time, or fewer dimensions."),
     "bad_request": Meaning(400, "The request is not proper HTTP, or no WebSocket handshake."),
     "forbidden": Meaning(
         403,
         "Pages of this origin may not watch live (`MAICIVY_CORS_ORIGINS`), or it takes a token that the installation"
         " does not have (`MAICIVY_ADMIN_TOKEN`).",
     ),
-    "unknown_site": Meaning(400, "There is no such site."),
-    "invalid_site": Meaning(400, "A site cannot be like that; `field` names the member to blame."),
     "domain_taken": Meaning(409, "Another site has this domain."),
     "default_site": Meaning(409, "The default site cannot be removed."),
     "not_found": Meaning(404, "There is nothing at this URL."),

@@ -39,8 +39,9 @@ def collect_paths() -> Json:
         more = {"security": [{}, {"ingestToken": []}], "requestBody": {"required": True, "content": body}}
         return {"post": operation(COLLECT, name, summary, description, answers, **more)}
 
-    one_body = {"application/json": {"schema": ref(wire.EventBody), "example": one}}
-    batch = {"anyOf": [{"type": "array", "items": ref(wire.EventBody)}, ref(wire.BatchBody)]}
+    one_schema = {"anyOf": [ref(wire.EventBody), ref(wire.SeenticsEvent)]}
+    one_body = {"application/json": {"schema": one_schema, "example": one}}
+    batch = {"anyOf": [{"type": "array", "items": ref(wire.EventBody)}, ref(wire.BatchBody), ref(wire.SeenticsBatch)]}
     limits = msgspec.json.schema(wire.Events)
     batch["anyOf"][0] |= {name: limits[name] for name in ("minItems", "maxItems")}
     many_body = {"application/json": {"schema": batch, "example": many}}
@@ -50,7 +51,7 @@ def collect_paths() -> Json:
     )
     about_batch = (
         "Events that are refused are named in `rejected` and do not keep the others out. The body is an array, or an"
-        " object whose only member is `events`. Parsed as JSON whatever the content type."
+        " object with `events` and, where it is the same for all, the site. Parsed as JSON whatever the content type."
     )
     return {
         "/api/v1/analytics/event": taken("event", "Record an event", about_one, one_body, tracked),

@@ -8,6 +8,15 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from maicivy.core.circumstances import (
+    _LANGUAGE,  # for the same reason as the type of an event below
+    MAX_ENGAGEMENT_MS,
+    MAX_LANGUAGE_CHARS,
+    MAX_REFERENCE_CHARS,
+    MAX_SCREEN_PX,
+    MAX_SCROLL_DEPTH,
+    MAX_UTM_CHARS,
+)
 from maicivy.core.gate import (
     _EVENT_TYPE,  # what the gate matches, so that the document cannot say anything else
     MAX_BATCH_EVENTS,
@@ -33,6 +42,11 @@ EventType = Annotated[
 ]
 Url = str  # its limit holds for what is left after cleaning, which no schema can say
 Visitor = Annotated[str, Meta(max_length=MAX_STRING_CHARS)]
+SiteReference = (
+    Annotated[int, Meta(ge=1, le=2**31 - 1)] | Annotated[str, Meta(min_length=1, max_length=MAX_REFERENCE_CHARS)]
+)
+Pixels = Annotated[int, Meta(ge=1, le=MAX_SCREEN_PX)]
+Language = Annotated[str, Meta(pattern=f"^{_LANGUAGE.pattern}", max_length=MAX_LANGUAGE_CHARS)]
 EventData = Annotated[
     dict[Annotated[str, Meta(max_length=MAX_KEY_CHARS)], Any],
     Meta(
@@ -73,15 +87,98 @@ class EventBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     visitor_user_agent: Annotated[
         Visitor | None, Meta(description="User agent of the visitor; believed with the ingest token, else ignored.")
     ] = None
+    site_id: Annotated[
+        SiteReference | None,
+        Meta(
+            description="The site, by its number, measurement id or domain; without any of these four members it is"
+            " that of the page's host, else the default site. `site_id`, `website_id`, `measurement_id` and `domain`"
+            " mean the same."
+        ),
+    ] = None
+    website_id: Annotated[SiteReference | None, Meta(description="See `site_id`.")] = None
+    measurement_id: Annotated[SiteReference | None, Meta(description="See `site_id`.")] = None
+    domain: Annotated[SiteReference | None, Meta(description="See `site_id`.")] = None
+    screen_width: Annotated[Pixels | None, Meta(description="Of the screen, in CSS pixels.")] = None
+    screen_height: Annotated[Pixels | None, Meta(description="Of the screen, in CSS pixels.")] = None
+    language: Annotated[
+        Language | None, Meta(description="Of the visitor, as a language tag; without it, `Accept-Language` tells.")
+    ] = None
+    utm_source: Annotated[str | None, Meta(description="Counts more than what `page_url` says.")] = None
+    utm_medium: str | None = None
+    utm_campaign: str | None = None
+    utm_term: str | None = None
+    utm_content: Annotated[
+        str | None, Meta(description=f"Of each of these five, the first {MAX_UTM_CHARS} characters are kept.")
+    ] = None
+    interactive: Annotated[
+        bool | None, Meta(description="False: the event does not keep a visit from being a bounce.")
+    ] = None
+    engagement_ms: Annotated[
+        Annotated[int, Meta(ge=0, le=MAX_ENGAGEMENT_MS)] | None,
+        Meta(description="For how long the page was visible; only in events of type `engagement`."),
+    ] = None
+    scroll_depth: Annotated[
+        Annotated[int, Meta(ge=0, le=MAX_SCROLL_DEPTH)] | None,
+        Meta(description="How far the page was scrolled, in percent; only in events of type `engagement`."),
+    ] = None
+    bot: Annotated[bool | None, Meta(description="True: no person did this.")] = None
+
+
+class SeenticsEvent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An event as clients of Seentics send it. Who they say the visitor is, and with which browser, is not believed."""
+
+    event_type: EventType
+    page: Annotated[Url | None, Meta(description="`page_url`.")] = None
+    referrer: Annotated[Any, Meta(description="What is no URL is left out.")] = None
+    properties: Annotated[EventData | None, Meta(description="`event_data`.")] = None
+    timestamp: str | float | None = None
+    id: Annotated[str, Meta(pattern=_UUID_PATTERN)] | None = None
+    time_on_page: Annotated[
+        Any, Meta(description="Seconds: kept in `event_data`, and as `session_duration` if whole.")
+    ] = None
+    screen_width: Annotated[Any, Meta(description="What is no number of pixels is left out.")] = None
+    screen_height: Any = None
+    language: Any = None
+    utm_source: str | None = None
+    utm_medium: str | None = None
+    utm_campaign: str | None = None
+    utm_term: str | None = None
+    utm_content: str | None = None
+    site: SiteReference | None = msgspec.field(default=None, name="siteId")
+    site_id: SiteReference | None = None
+    website_id: SiteReference | None = None
+    measurement_id: SiteReference | None = None
+    domain: SiteReference | None = None
+    visitor_id: Annotated[Any, Meta(description="Dropped, like all that follow.")] = None
+    session_id: Any = None
+    user_agent: Any = None
+    ip_address: Any = None
+    country: Any = None
+    browser: Any = None
+    device: Any = None
+    os: Any = None
 
 
 Events = Annotated[list[EventBody], Meta(min_length=1, max_length=MAX_BATCH_EVENTS)]
 
 
 class BatchBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A batch as an object."""
+    """A batch as an object. The site is that of the events that name none."""
 
     events: Events
+    site_id: SiteReference | None = None
+    website_id: SiteReference | None = None
+    measurement_id: SiteReference | None = None
+    domain: SiteReference | None = None
+
+
+class SeenticsBatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A batch as clients of Seentics send it."""
+
+    events: Annotated[list[SeenticsEvent], Meta(min_length=1, max_length=MAX_BATCH_EVENTS)]
+    site: SiteReference | None = msgspec.field(default=None, name="siteId")
+    website_id: SiteReference | None = None
+    domain: SiteReference | None = None
 
 
 class Tracked(msgspec.Struct, frozen=True):

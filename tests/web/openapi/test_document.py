@@ -18,7 +18,7 @@ from flask.testing import FlaskClient
 
 from maicivy.bootstrap import build
 from maicivy.config import Settings
-from maicivy.core import gate
+from maicivy.core import gate, seentics
 from maicivy.core.gate import REASONS, Gate, parse_batch, parse_event
 from maicivy.core.periods import Period
 from maicivy.errors import Refusal
@@ -250,6 +250,14 @@ GATE = Gate(NOON, timedelta(days=90))
         {"event_type": "a", "timestamp": True},
         {"event_type": "a", "visitor_address": "a" * 2000},
         {"event_type": "a", "visitor_address": "a" * 2001},
+        *({"event_type": "a", "site_id": site} for site in (0, 1, 2**31 - 1, 2**31, True, 1.5, [])),
+        *({"event_type": "a", "domain": site} for site in (None, "", "a", "a" * 253, "a" * 254)),
+        *({"event_type": "a", "screen_width": width} for width in (None, 0, 1, 100_000, 100_001, 1.5, "1")),
+        *({"event_type": "a", "language": language} for language in ("en", "pt-BR", "e", "en1", "a" * 9, "", "é", 1)),
+        *({"event_type": "a", "utm_term": term} for term in ("", "a" * 300, 1)),
+        *({"event_type": "a", "bot": said, "interactive": said} for said in (None, True, False, 0, "true")),
+        *({"event_type": "engagement", "scroll_depth": depth} for depth in (-1, 0, 100, 101, 50.5)),
+        *({"event_type": "engagement", "engagement_ms": ms} for ms in (-1, 0, 86_400_000, 86_400_001)),
     ],
 )
 def test_the_schema_of_an_event_draws_the_line_where_the_gate_does(body: Any) -> None:
@@ -259,6 +267,29 @@ def test_the_schema_of_an_event_draws_the_line_where_the_gate_does(body: Any) ->
     except Refusal:
         accepted = False
     assert (problems(body, {"$ref": "#/components/schemas/EventBody"}, document()) == []) == accepted
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"event_type": "pageview", "siteId": "a.example", "page": "/", "visitor_id": 7, "os": ["x"]},
+        {"event_type": "pageview", "page": "/", "referrer": 1, "screen_width": "1", "language": 5, "time_on_page": "x"},
+        {"event_type": "pageview", "page": 1},
+        {"event_type": "pageview", "siteId": []},
+        {"event_type": "pageview", "page": "/", "properties": []},
+        {"event_type": "pageview", "page": "/", "page_url": "/"},
+        {"page": "/"},
+    ],
+)
+def test_the_schema_of_seentics_form_draws_the_line_where_the_gate_does(body: Any) -> None:
+    try:
+        parse_event(json.dumps(body).encode(), GATE)
+        accepted = True
+    except Refusal:
+        accepted = False
+    assert (problems(body, {"$ref": "#/components/schemas/SeenticsEvent"}, document()) == []) == accepted
+    batch = {"siteId": 1, "events": [body]}
+    assert (problems(batch, {"$ref": "#/components/schemas/SeenticsBatch"}, document()) == []) == accepted
 
 
 @pytest.mark.parametrize("count", [0, 1, 500, 501])
@@ -276,7 +307,9 @@ def test_the_schema_of_a_batch_draws_the_line_where_the_gate_does(count: int, as
 
 
 def test_the_schema_names_every_member_that_the_gate_takes() -> None:
-    assert document()["components"]["schemas"]["EventBody"]["properties"].keys() == gate._FIELDS
+    schemas = document()["components"]["schemas"]
+    assert schemas["EventBody"]["properties"].keys() == gate._FIELDS
+    assert schemas["SeenticsEvent"]["properties"].keys() == seentics.FIELDS
 
 
 def test_every_reason_of_the_gate_is_explained() -> None:
