@@ -18,8 +18,9 @@ import sqlalchemy as sa
 from maicivy.core.buckets import Grain, starts
 from maicivy.metrics import DATABASE_DURATION, timed
 from maicivy.storage.connections import postgres_errors
-from maicivy.storage.visit_queries import KEPT, ROLLED_UP, fresh
-from maicivy.storage.visit_sql import PARTS, WHOLE, Question, Slice, Values
+from maicivy.storage.visit_filters import Values
+from maicivy.storage.visit_plan import KEPT, ROLLED_UP, fresh
+from maicivy.storage.visit_sql import PARTS, WHOLE, Question, Slice
 
 STATEMENT_TIMEOUT: Final = "5min"
 REFRESH_LOCK: Final = 0x6D61_6906
@@ -115,8 +116,7 @@ class Buckets:
     def forget(self, site_id: int) -> None:
         """Have the rollups of a site made anew, as far as its visits are kept: its time zone is another one now."""
         with postgres_errors(), self._engine.begin() as connection:
-            connection.execute(sa.text(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'"))
-            connection.execute(sa.text(_FORGET), {"site_id": site_id})
+            forget(connection, site_id)
 
     def _refresh(self, site_id: int, zone: ZoneInfo, now: datetime, most: int) -> int:
         with self._engine.begin() as connection:
@@ -165,6 +165,12 @@ class Buckets:
             for run in _runs(hours):
                 end = run[-1] + _HOUR
                 _fill(connection, site_id, Grain.HOUR, Slice(run[0], end, run, run, 1, len(run)))
+
+
+def forget(connection: sa.Connection, site_id: int) -> None:
+    """The same, in the transaction of whoever changes the site."""
+    connection.execute(sa.text(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'"))
+    connection.execute(sa.text(_FORGET), {"site_id": site_id})
 
 
 def _touched(grain: Grain, hours: dict[datetime, int], zone: ZoneInfo) -> list[tuple[datetime, datetime]]:
@@ -217,7 +223,7 @@ def _fill(connection: sa.Connection, site_id: int, grain: Grain, part: Slice) ->
         question = Question(site_id, dims, None, None, False, frozenset(_FIGURES))
         figures = fresh(question, part, values, with_visitors=True, split=True)
         start = "grp" if grain is Grain.HOUR else values.bind(part.bounds[-1], "timestamptz")
-        value = "d0" if dims else "''"
+        value = "d0" if dims else "''::text"
         order = f"ORDER BY visitors DESC, {value}"
         columns = ["values", "visitors", *_FIGURES, *_AGAIN]
         arrays = [f"array_agg({value} {order})"]

@@ -20,6 +20,15 @@ from maicivy.storage.visit_plan import Plan
 
 STATEMENT_TIMEOUT_S: Final = 10
 
+_FIRST: Final = sa.text(
+    """
+    /* visit_queries.first_moment */
+    SELECT least(
+      (SELECT min(start) FROM buckets WHERE site_id = :site_id AND grain = 'day' AND dimension = 'all'),
+      (SELECT min(hour) FROM dirty_hours WHERE site_id = :site_id))
+    """
+)
+
 
 class PostgresVisitQueries:
     """See `core.ports.VisitQueries`. Safe for threads; `zone` is the installation's, for sites that have none."""

@@ -1,7 +1,6 @@
-"""The SQL of visits: what filters and dimensions become, and the relation that every figure is summed from.
+"""The SQL of visits: the relation that every figure is summed from.
 
-The only place where statements are put together at run time. Names of columns and tables come from the tables below
-and from nowhere else; whatever a client sent is bound.
+With `visit_filters.py` and `visit_plan.py` the only place where statements are put together at run time.
 
 The relation has a row for each visit, bucket of time that it touches, and value of the event dimensions (a page, a
 name) it has there. `visits` and the other figures that belong to a whole visit stand in a row once as what the bucket
@@ -11,54 +10,17 @@ buckets can be shown apart, and added up without counting anything twice.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from maicivy.core.buckets import is_aligned
-from maicivy.core.query import EVENT_DIMENSIONS, PROPERTY, And, Filter, Match, Not, Or
-from maicivy.storage.schema import PATH_SQL
+from maicivy.core.query import EVENT_DIMENSIONS, PROPERTY, And, Filter, Match, Not
+from maicivy.storage.visit_filters import OF_EVENTS, OF_VISITS, Values, event_dimensions, matching, pages_of
 
-_HOST_SQL: Final = (
-    "CASE WHEN page_url LIKE '%://%' THEN"
-    " lower(regexp_replace(split_part(split_part(split_part(page_url, '://', 2), '/', 1), '?', 1), ':[0-9]*$', ''))"
-    " ELSE '' END"
-)
-
-# dimension -> column of visits, dictionary table, column there
-_OF_VISITS: Final = {
-    "visit:source": ("origin_id", "origins", "source"),
-    "visit:channel": ("origin_id", "origins", "channel"),
-    "visit:referrer": ("origin_id", "origins", "referrer"),
-    "visit:utm_source": ("origin_id", "origins", "utm_source"),
-    "visit:utm_medium": ("origin_id", "origins", "utm_medium"),
-    "visit:utm_campaign": ("origin_id", "origins", "utm_campaign"),
-    "visit:utm_term": ("origin_id", "origins", "utm_term"),
-    "visit:utm_content": ("origin_id", "origins", "utm_content"),
-    "visit:country": ("place_id", "places", "country"),
-    "visit:region": ("place_id", "places", "region"),
-    "visit:city": ("place_id", "places", "city"),
-    "visit:device": ("client_id", "clients", "device"),
-    "visit:browser": ("client_id", "clients", "browser"),
-    "visit:browser_version": ("client_id", "clients", "browser_version"),
-    "visit:os": ("client_id", "clients", "os"),
-    "visit:os_version": ("client_id", "clients", "os_version"),
-    "visit:screen": ("client_id", "clients", "screen"),
-    "visit:resolution": ("client_id", "clients", "resolution"),
-    "visit:language": ("client_id", "clients", "language"),
-    "visit:entry_page": ("entry_id", "actions", "page"),
-    "visit:exit_page": ("exit_id", "actions", "page"),
-}
-# dimension -> column of actions, and the same of a stored event
-_OF_EVENTS: Final = {
-    "event:page": ("page", f"({PATH_SQL})"),
-    "event:name": ("name", "CASE WHEN event_type = 'engagement' THEN 'page_view' ELSE event_type::text END"),
-    "event:hostname": ("hostname", f"({_HOST_SQL})"),
-}
 WHOLE: Final = ("visits", "bounces", "entries", "duration_us", "readers", "scrolled", "scroll_sum")
 """Figures that belong to whole visits."""
 
@@ -77,80 +39,17 @@ _ELEMENTS: Final = """
     FROM unnest(v.actions, v.slots, v.counts, v.engaged, v.scrolls) AS e (action, slot, n, engaged_ms, scroll)
     JOIN actions a ON a.id = e.action"""
 _HAPPENINGS: Final = f"""
-    SELECT r.created_at AS at, {_OF_EVENTS["event:name"][1]} AS name, {_OF_EVENTS["event:hostname"][1]} AS hostname,
-           {_OF_EVENTS["event:page"][1]} AS page, (r.event_type <> 'engagement')::int AS n,
+    SELECT r.created_at AS at, {OF_EVENTS["event:name"][1]} AS name, {OF_EVENTS["event:hostname"][1]} AS hostname,
+           {OF_EVENTS["event:page"][1]} AS page, (r.event_type <> 'engagement')::int AS n,
            CASE WHEN r.event_type = 'engagement' AND jsonb_typeof(r.event_data -> 'engagement_ms') = 'number'
-                THEN (r.event_data ->> 'engagement_ms')::numeric::bigint ELSE 0 END AS engaged_ms,
+                THEN greatest(0, least(86400000, (r.event_data ->> 'engagement_ms')::numeric))::bigint ELSE 0
+                END AS engaged_ms,
            CASE WHEN r.event_type = 'engagement' AND jsonb_typeof(r.event_data -> 'scroll_depth') = 'number'
-                THEN (r.event_data ->> 'scroll_depth')::numeric::int ELSE -1 END AS scroll,
+                THEN greatest(0, least(100, (r.event_data ->> 'scroll_depth')::numeric))::int ELSE -1 END AS scroll,
            r.event_data
     FROM analytics_events r
     WHERE r.site_id = v.site_id AND r.visitor_id = v.visitor_id AND r.created_at >= v.started
           AND r.created_at <= v.ended"""
-
-
-class Values:
-    """The values of a statement, bound by the name that they are given here."""
-
-    def __init__(self) -> None:
-        self.bound: dict[str, Any] = {}
-
-    def bind(self, value: Any, type_name: str) -> str:
-        """The value's place in the statement."""
-        same = (name for name, known in self.bound.items() if type(known) is type(value) and known == value)
-        name = next(same, f"p{len(self.bound)}")
-        self.bound[name] = value
-        return f"CAST(:{name} AS {type_name})"
-
-
-def event_dimensions(dimensions: Sequence[str], condition: Filter | None) -> set[str]:
-    """Those of a query that concern single events."""
-    named = set(dimensions) | (names(condition) if condition is not None else set())
-    return {name for name in named if name.startswith("event:")}
-
-
-def names(condition: Filter) -> set[str]:
-    """The dimensions that a filter names."""
-    if isinstance(condition, Match):
-        return {condition.dimension}
-    if isinstance(condition, Not):
-        return names(condition.filter)
-    return set().union(*(names(each) for each in condition.filters))
-
-
-def pages_of(condition: Filter | None) -> Filter | None:
-    """What of a filter says something of `event:page`: what entry pages have to be like. None: nothing does."""
-    if condition is None:
-        return None
-    if isinstance(condition, Match):
-        return condition if condition.dimension == "event:page" else None
-    if isinstance(condition, Not):
-        inner = pages_of(condition.filter)
-        return None if inner is None else Not(inner)
-    some = [pages for each in condition.filters if (pages := pages_of(each)) is not None]
-    if not some or (isinstance(condition, Or) and len(some) < len(condition.filters)):
-        return None
-    return type(condition)(tuple(some))
-
-
-def matching(text: str, match: Match, values: Values) -> str:
-    """The condition that `text`, an SQL expression, satisfies a match."""
-    wanted, given = list(match.values), text
-    operator = match.operator.removesuffix("_not").removesuffix("_is") if match.operator != "is_not" else "is"
-    if operator == "matches":
-        condition = f"{given} {'~' if match.case_sensitive else '~*'} ANY ({values.bind(wanted, 'text[]')})"
-    elif operator == "contains":
-        patterns = [f"%{_literal(value)}%" for value in wanted]
-        condition = f"{given} {'LIKE' if match.case_sensitive else 'ILIKE'} ANY ({values.bind(patterns, 'text[]')})"
-    elif match.case_sensitive:
-        condition = f"{given} = ANY ({values.bind(wanted, 'text[]')})"
-    else:
-        condition = f"{given} ILIKE ANY ({values.bind([_literal(value) for value in wanted], 'text[]')})"
-    return f"NOT ({condition})" if match.operator.endswith("_not") else f"({condition})"
-
-
-def _literal(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 class Slice(msgspec.Struct, frozen=True):
@@ -376,17 +275,17 @@ class Relation:
     def _joins(self) -> str:
         joins = []
         for dim, name in zip(self._question.dims, self._question.dimensions, strict=True):
-            if name in _OF_VISITS:
-                column, table, _ = _OF_VISITS[name]
+            if name in OF_VISITS:
+                column, table, _ = OF_VISITS[name]
                 joins.append(f"LEFT JOIN {table} AS of_{dim} ON of_{dim}.id = v.{column}")
         return " ".join(joins)
 
     @property
     def _selected(self) -> str:
         return "".join(
-            f", coalesce(of_{dim}.{_OF_VISITS[name][2]}, '') AS {dim}"
+            f", coalesce(of_{dim}.{OF_VISITS[name][2]}, '') AS {dim}"
             for dim, name in zip(self._question.dims, self._question.dimensions, strict=True)
-            if name in _OF_VISITS
+            if name in OF_VISITS
         )
 
     def _list(self, prefix: str) -> str:
@@ -398,7 +297,7 @@ class Relation:
     def _of_happening(self, name: str) -> str:
         if name.startswith(PROPERTY):
             return f"coalesce(h.event_data ->> {self._values.bind(name.removeprefix(PROPERTY), 'text')}, '')"
-        return f"h.{_OF_EVENTS[name][0]}"
+        return f"h.{OF_EVENTS[name][0]}"
 
     def _condition(self, condition: Filter) -> str:
         if isinstance(condition, Match):
@@ -410,10 +309,10 @@ class Relation:
 
     def _match(self, match: Match) -> str:
         name = match.dimension
-        if name in _OF_VISITS:
-            return self._listed(*_OF_VISITS[name], match)
+        if name in OF_VISITS:
+            return self._listed(*OF_VISITS[name], match)
         if name in EVENT_DIMENSIONS and not self._question.raw:
-            return self._listed("action", "actions", _OF_EVENTS[name][0], match, "h")
+            return self._listed("action", "actions", OF_EVENTS[name][0], match, "h")
         return f"({matching(self._of_happening(name), match, self._values)})"
 
     def _listed(self, column: str, table: str, text: str, match: Match, alias: str = "v") -> str:

@@ -1,0 +1,113 @@
+"""What dimensions and filters of questions are in SQL: which column of which dictionary, and which condition on it.
+
+Names of columns and tables come from the two tables below and from nowhere else; whatever a client sent is bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from maicivy.core.query import Filter, Match, Not, Or
+from maicivy.storage.schema import PATH_SQL
+
+_HOST_SQL: Final = (
+    "CASE WHEN page_url LIKE '%://%' THEN"
+    " lower(regexp_replace(split_part(split_part(split_part(page_url, '://', 2), '/', 1), '?', 1), ':[0-9]*$', ''))"
+    " ELSE '' END"
+)
+
+# dimension -> column of visits, dictionary table, column there
+OF_VISITS: Final = {
+    "visit:source": ("origin_id", "origins", "source"),
+    "visit:channel": ("origin_id", "origins", "channel"),
+    "visit:referrer": ("origin_id", "origins", "referrer"),
+    "visit:utm_source": ("origin_id", "origins", "utm_source"),
+    "visit:utm_medium": ("origin_id", "origins", "utm_medium"),
+    "visit:utm_campaign": ("origin_id", "origins", "utm_campaign"),
+    "visit:utm_term": ("origin_id", "origins", "utm_term"),
+    "visit:utm_content": ("origin_id", "origins", "utm_content"),
+    "visit:country": ("place_id", "places", "country"),
+    "visit:region": ("place_id", "places", "region"),
+    "visit:city": ("place_id", "places", "city"),
+    "visit:device": ("client_id", "clients", "device"),
+    "visit:browser": ("client_id", "clients", "browser"),
+    "visit:browser_version": ("client_id", "clients", "browser_version"),
+    "visit:os": ("client_id", "clients", "os"),
+    "visit:os_version": ("client_id", "clients", "os_version"),
+    "visit:screen": ("client_id", "clients", "screen"),
+    "visit:resolution": ("client_id", "clients", "resolution"),
+    "visit:language": ("client_id", "clients", "language"),
+    "visit:entry_page": ("entry_id", "actions", "page"),
+    "visit:exit_page": ("exit_id", "actions", "page"),
+}
+# dimension -> column of actions, and the same of a stored event
+OF_EVENTS: Final = {
+    "event:page": ("page", f"({PATH_SQL})"),
+    "event:name": ("name", "CASE WHEN event_type = 'engagement' THEN 'page_view' ELSE event_type::text END"),
+    "event:hostname": ("hostname", f"({_HOST_SQL})"),
+}
+
+
+class Values:
+    """The values of a statement, bound by the name that they are given here."""
+
+    def __init__(self) -> None:
+        self.bound: dict[str, Any] = {}
+
+    def bind(self, value: Any, type_name: str) -> str:
+        """The value's place in the statement."""
+        same = (name for name, known in self.bound.items() if type(known) is type(value) and known == value)
+        name = next(same, f"p{len(self.bound)}")
+        self.bound[name] = value
+        return f"CAST(:{name} AS {type_name})"
+
+
+def event_dimensions(dimensions: Sequence[str], condition: Filter | None) -> set[str]:
+    """Those of a query that concern single events."""
+    named = set(dimensions) | (names(condition) if condition is not None else set())
+    return {name for name in named if name.startswith("event:")}
+
+
+def names(condition: Filter) -> set[str]:
+    """The dimensions that a filter names."""
+    if isinstance(condition, Match):
+        return {condition.dimension}
+    if isinstance(condition, Not):
+        return names(condition.filter)
+    return set().union(*(names(each) for each in condition.filters))
+
+
+def pages_of(condition: Filter | None) -> Filter | None:
+    """What of a filter says something of `event:page`: what entry pages have to be like. None: nothing does."""
+    if condition is None:
+        return None
+    if isinstance(condition, Match):
+        return condition if condition.dimension == "event:page" else None
+    if isinstance(condition, Not):
+        inner = pages_of(condition.filter)
+        return None if inner is None else Not(inner)
+    some = [pages for each in condition.filters if (pages := pages_of(each)) is not None]
+    if not some or (isinstance(condition, Or) and len(some) < len(condition.filters)):
+        return None
+    return type(condition)(tuple(some))
+
+
+def matching(text: str, match: Match, values: Values) -> str:
+    """The condition that `text`, an SQL expression, satisfies a match."""
+    wanted, given = list(match.values), text
+    operator = match.operator.removesuffix("_not").removesuffix("_is") if match.operator != "is_not" else "is"
+    if operator == "matches":
+        condition = f"{given} {'~' if match.case_sensitive else '~*'} ANY ({values.bind(wanted, 'text[]')})"
+    elif operator == "contains":
+        patterns = [f"%{_literal(value)}%" for value in wanted]
+        condition = f"{given} {'LIKE' if match.case_sensitive else 'ILIKE'} ANY ({values.bind(patterns, 'text[]')})"
+    elif match.case_sensitive:
+        condition = f"{given} = ANY ({values.bind(wanted, 'text[]')})"
+    else:
+        condition = f"{given} ILIKE ANY ({values.bind([_literal(value) for value in wanted], 'text[]')})"
+    return f"NOT ({condition})" if match.operator.endswith("_not") else f"({condition})"
+
+
+def _literal(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

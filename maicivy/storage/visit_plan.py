@@ -1,0 +1,368 @@
+"""The plan of an answer: which buckets of time are read from rollups and which from visits, and the one statement.
+
+Closed buckets that nothing has changed since they were rolled up are read from `buckets`, where one dimension is
+enough to answer; everything else from visits, and where those are too coarse from stored events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+
+from maicivy.core.buckets import Grain, is_aligned, start_of, starts
+from maicivy.core.query import (
+    EVENT_DIMENSIONS,
+    PROPERTY,
+    VISIT_DIMENSIONS,
+    And,
+    Filter,
+    How,
+    Match,
+    Metric,
+    Not,
+    Query,
+)
+from maicivy.errors import Refusal
+from maicivy.storage.visit_filters import Values, matching, names
+from maicivy.storage.visit_sql import PARTS, WHOLE, Question, Relation, Slice
+
+KEPT: Final = {
+    Grain.MINUTE: timedelta(days=30),
+    Grain.HOUR: timedelta(days=365),
+    Grain.DAY: timedelta(days=5 * 365 + 2),
+}
+"""How long rollups are kept."""
+
+MAX_SLICES: Final = 6
+"""Parts of the range that are read from visits one by one; of more, everything from the first to the last is."""
+
+ROLLED_UP: Final = (*EVENT_DIMENSIONS, *VISIT_DIMENSIONS)
+
+_NEEDS: Final[dict[Metric, tuple[str, ...]]] = {
+    "visitors": (),
+    "visits": ("visits",),
+    "pageviews": ("pageviews",),
+    "events": ("events",),
+    "views_per_visit": ("pageviews", "visits"),
+    "bounce_rate": ("bounces", "entries"),
+    "visit_duration": ("duration_us", "visits"),
+    "time_on_page": ("engaged_ms", "readers"),
+    "scroll_depth": ("scroll_sum", "scrolled"),
+}
+_FORMULAS: Final[dict[Metric, str]] = {
+    "visitors": "coalesce(visitors, 0)::bigint",
+    "visits": "coalesce(visits, 0)::bigint",
+    "pageviews": "coalesce(pageviews, 0)::bigint",
+    "events": "coalesce(events, 0)::bigint",
+    "views_per_visit": "pageviews::float8 / nullif(visits, 0)",
+    "bounce_rate": "bounces * 100::float8 / nullif(entries, 0)",
+    "visit_duration": "duration_us / 1000000::float8 / nullif(visits, 0)",
+    "time_on_page": "engaged_ms / 1000::float8 / nullif(readers, 0)",
+    "scroll_depth": "scroll_sum::float8 / nullif(scrolled, 0)",
+}
+_METHODS: Final[dict[Metric, str]] = {
+    "visitors": "count_distinct",
+    "visits": "count",
+    "pageviews": "count",
+    "events": "count",
+    "views_per_visit": "ratio",
+    "bounce_rate": "ratio",
+    "visit_duration": "mean",
+    "time_on_page": "mean",
+    "scroll_depth": "mean",
+}
+_BY_DAY: Final = "sum of the visitors of each day: ids rotate at 00:00 UTC"
+_STANDING: Final = sa.text(
+    """
+    /* visit_queries.standing */
+    SELECT (SELECT seq FROM ledger) AS seq,
+           ARRAY(SELECT start FROM buckets WHERE site_id = :site_id AND grain = :grain AND dimension = 'all' AND NOT bot
+                 AND start >= :first AND start < :end) AS rolled,
+           ARRAY(SELECT hour FROM dirty_hours WHERE site_id = :site_id AND hour > :first - interval '1 hour'
+                 AND hour < :end AND (:grain <> 'hour' OR rolled <> seq)) AS dirty,
+           (SELECT coalesce(sum(long), 0) FROM buckets WHERE site_id = :site_id AND grain = :grain
+                 AND dimension = 'all' AND start >= :first AND start < :end) AS long,
+           (SELECT min(start) FROM buckets WHERE site_id = :site_id AND grain = 'day' AND dimension = 'all'
+                 AND start >= :first AND start < :end) AS earliest,
+           s.timezone, now() - make_interval(days => s.retention_days) AS raw_since,
+           (SELECT min(to_date(right(c.relname, 8), 'YYYYMMDD'))
+            FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+            WHERE i.inhparent = 'visits'::regclass) AS partitioned_since, now() AS now
+    FROM sites s WHERE s.id = :site_id
+    """
+)
+
+
+# Whatever has not been rolled up by day is in an hour that has changed since.
+
+
+class Plan:
+    """What is read from where for one question, and the statement that does it."""
+
+    def __init__(self, connection: sa.Connection, query: Query, zone: ZoneInfo) -> None:
+        self._query = query
+        self.values = Values()
+        self._time = next((name for name in query.dimensions if name.startswith("time:")), None)
+        self._dimensions = tuple(name for name in query.dimensions if name != self._time)
+        self._dims = [f"d{n}" for n in range(len(self._dimensions))]
+        self._sums = frozenset(name for metric in query.metrics for name in _NEEDS[metric])
+        shown = Grain(self._time.removeprefix("time:")) if self._time else None
+        self._grain = shown if shown in (Grain.MINUTE, Grain.HOUR) else Grain.DAY
+        self._bounds = tuple(starts(self._grain, query.start, query.end, query.zone))
+        if shown in (Grain.WEEK, Grain.MONTH):
+            self._groups = tuple(start_of(shown, bound, query.zone) for bound in self._bounds)
+        else:
+            self._groups = self._bounds if shown else (self._bounds[0],) * len(self._bounds)
+        self._rolled: list[datetime] = []
+        self._slices: list[tuple[int, int]] = []
+        self._raw = self._needs_raw()
+        self.seq = 0
+        self._decide(connection, zone)
+
+    def how(self, metric: Metric) -> How:
+        """What is to be said about a metric of the answer."""
+        tiers = []
+        if self._slices or not self._rolled:
+            tiers.append("raw")
+        if self._rolled:
+            tiers.append(str(self._grain))
+        several = metric == "visitors" and self._grain is Grain.DAY and len(self._bounds) > 1
+        return How(_METHODS[metric], tuple(tiers), exact=True, note=_BY_DAY if several else None)
+
+    def _needs_raw(self) -> bool:
+        """Whether the quarters of an hour that visits keep are too coarse, or know too little."""
+        query = self._query
+        named = set(self._dimensions) | (names(query.filter) if query.filter else set())
+        if any(name.startswith(PROPERTY) for name in named):
+            return True
+        of_events = any(name.startswith("event:") for name in named) or bool(self._sums & {*PARTS, "readers"})
+        return of_events and (self._grain is Grain.MINUTE or not (is_aligned(query.start) and is_aligned(query.end)))
+
+    def _rollup(self) -> str | None:
+        """The dimension whose rollups can answer; None when none can."""
+        query = self._query
+        filtered = names(query.filter) if query.filter else set()
+        if len(self._dimensions) > 1 or self._grain is Grain.MINUTE or self._raw:
+            return None
+        if not self._dimensions and not filtered:
+            return "all"
+        dimension = self._dimensions[0] if self._dimensions else next(iter(filtered))
+        if filtered - {dimension} or dimension not in ROLLED_UP:
+            return None
+        # Without a row for each value, several values would count a visitor, or a visit, once for each.
+        return dimension if self._dimensions or _is_one_value(query.filter) else None
+
+    def _decide(self, connection: sa.Connection, zone: ZoneInfo) -> None:
+        query, bounds = self._query, self._bounds
+        found = connection.execute(
+            _STANDING,
+            {"site_id": query.site_id, "grain": str(self._grain), "first": bounds[0], "end": query.end},
+        ).one()
+        self.seq = found.seq
+        rollup = self._rollup()
+        is_native = (found.timezone or str(zone)) == str(query.zone)
+        everything = [(1, len(bounds))]
+        raw_since = max(filter(None, (found.raw_since, _midnight(found.partitioned_since))), default=None)
+        if rollup is None or not is_native:
+            self._refuse_forgotten(found.earliest, raw_since)
+            self._slices = everything
+            return
+        if self._grain is Grain.HOUR:
+            self._refuse_forgotten(found.earliest, found.now - KEPT[Grain.HOUR])
+        rolled, dirty = set(found.rolled), sorted(found.dirty)
+        ends = (*bounds[1:], self._full_end())
+        wanted: list[int] = []
+        for number, (start, end) in enumerate(zip(bounds, ends, strict=True), 1):
+            is_dirty = any(start < hour + timedelta(hours=1) and hour < end for hour in dirty)
+            is_whole = start >= query.start and end <= query.end
+            if start in rolled and not is_dirty and is_whole:
+                self._rolled.append(start)
+            elif is_dirty or start in rolled:
+                wanted.append(number)
+            # else nothing has ever happened in it
+        if found.long and len(set(self._groups)) < len(bounds):
+            # Sums over days would be wrong for visits that last for days (schema: buckets.long).
+            self._rolled, self._slices = [], everything
+            self._refuse_forgotten(found.earliest, raw_since)
+            return
+        self._slices = _runs(wanted)
+        if len(self._slices) > MAX_SLICES:
+            first, last = self._slices[0][0], self._slices[-1][1]
+            covered = set(bounds[first - 1 : last])
+            self._rolled = [start for start in self._rolled if start not in covered]
+            self._slices = [(first, last)]
+
+    def _refuse_forgotten(self, earliest: datetime | None, since: datetime | None) -> None:
+        if earliest is not None and since is not None and earliest < since and self._query.start < since:
+            raise Refusal(
+                "not_kept",
+                f"what this question needs is kept since {since.astimezone(self._query.zone):%Y-%m-%d} only;"
+                " ask for less time, or by one dimension without other filters",
+                "date_range",
+            )
+
+    def _full_end(self) -> datetime:
+        """Where the last bucket ends, however much of it the query is about."""
+        last = self._bounds[-1]
+        return starts(self._grain, last, last + timedelta(hours=49), self._query.zone)[1]
+
+    def statement(self) -> str:
+        """The SELECT: dimensions, then metrics, then the number of all rows where that is asked for."""
+        query, values = self._query, self.values
+        shown = dict(zip(self._dimensions, self._dims, strict=True)) | ({self._time: "grp"} if self._time else {})
+        columns = [f"{shown[name]} AS k{n}" for n, name in enumerate(query.dimensions)]
+        columns += [f"{_FORMULAS[metric]} AS m{n}" for n, metric in enumerate(query.metrics)]
+        if query.count_rows:
+            columns.append("count(*) OVER () AS total")
+        limit, offset = values.bind(query.limit, "integer"), values.bind(query.offset, "integer")
+        return (
+            f"/* visit_queries.ask */ SELECT {', '.join(columns)} FROM ({self._grouped()}) AS grouped"
+            f"{self._order()} LIMIT {limit} OFFSET {offset}"
+        )
+
+    def count(self) -> str:
+        """A SELECT of the number of all rows: what a page beyond the last cannot tell."""
+        return f"/* visit_queries.ask */ SELECT count(*) FROM ({self._grouped()}) AS grouped"
+
+    def _grouped(self) -> str:
+        """Sums by group and dimensions, over all that the plan reads."""
+        query, dims = self._query, self._dims
+        parts = [self._fresh(Slice(query.start, query.end, self._bounds, self._groups, *part)) for part in self._slices]
+        if self._rolled:
+            parts.append(self._from_rollups())
+        if not parts:
+            parts.append(f"SELECT {', '.join(self._nothing())} WHERE false")
+        figures = ["touches", "visitors", *sorted(self._sums)]
+        parts = [f"SELECT {', '.join(['grp', *dims, *figures])} FROM ({part}) AS part" for part in parts]
+        keys = (["grp"] if self._time else []) + dims
+        sums = ", ".join(f"sum({name}) AS {name}" for name in figures)
+        grouped = f"SELECT {''.join(f'{key}, ' for key in keys)}{sums} FROM ({' UNION ALL '.join(parts)}) AS parts"
+        return grouped + (f" GROUP BY {', '.join(keys)} HAVING sum(touches) > 0" if keys else "")
+
+    def _order(self) -> str:
+        query = self._query
+        places = {name: f"k{n}" for n, name in enumerate(query.dimensions)}
+        places |= {name: f"m{n}" for n, name in enumerate(query.metrics)}
+        order = [
+            f"{places[name]} {'ASC' if direction == 'asc' else 'DESC'} NULLS LAST" for name, direction in query.order_by
+        ]
+        order += [f"k{n}" for n in range(len(query.dimensions))]
+        return f" ORDER BY {', '.join(order)}" if order else ""
+
+    def _nothing(self) -> list[str]:
+        figures = ["touches", "visitors", *sorted(self._sums)]
+        return [
+            "NULL::timestamptz AS grp",
+            *(f"NULL::text AS {dim}" for dim in self._dims),
+            *(f"NULL::bigint AS {name}" for name in figures),
+        ]
+
+    def _fresh(self, part: Slice) -> str:
+        """Figures by group and dimensions of one slice, from visits."""
+        query = self._query
+        question = Question(
+            query.site_id,
+            self._dimensions,
+            query.filter,
+            None if query.include_bots else False,
+            self._raw,
+            self._sums,
+        )
+        return fresh(question, part, self.values, with_visitors="visitors" in query.metrics)
+
+    def _from_rollups(self) -> str:
+        """The same from rollups."""
+        query, values = self._query, self.values
+        dimension = self._rollup()
+        assert dimension is not None
+        firsts = [start for n, start in enumerate(self._bounds) if self._groups.index(self._groups[n]) == n]
+        sums = sorted(self._sums)
+        arrays = ["values", "visitors", "visits", *(name for name in sums if name != "visits")]
+        arrays += [f"{name}_again" for name in sums if name in WHOLE]
+        first = f"b.start = ANY ({values.bind(firsts, 'timestamptz[]')})"
+        figures = [
+            f"coalesce(e.{name}, 0) - CASE WHEN {first} THEN 0 ELSE coalesce(e.{name}_again, 0) END AS {name}"
+            if name in WHOLE
+            else f"e.{name} AS {name}"
+            for name in sums
+        ]
+        groups = values.bind(list(self._groups), "timestamptz[]")
+        grp = f"({groups})[array_position({values.bind(list(self._bounds), 'timestamptz[]')}, b.start)]"
+        dims = ["e.values AS d0"] if self._dimensions else []
+        bots = "" if query.include_bots else " AND NOT b.bot"
+        filtered = "" if query.filter is None else f" AND {_on_values(query.filter, values)}"
+        return (
+            f"SELECT {', '.join([f'{grp} AS grp', *dims, 'e.visits AS touches', 'e.visitors AS visitors', *figures])}"
+            f" FROM buckets b CROSS JOIN LATERAL unnest({', '.join(f'b.{name}' for name in arrays)})"
+            f" AS e ({', '.join(arrays)})"
+            f" WHERE b.site_id = {values.bind(query.site_id, 'integer')}"
+            f" AND b.grain = {values.bind(str(self._grain), 'text')} AND b.dimension = {values.bind(dimension, 'text')}"
+            f" AND b.start = ANY ({values.bind(self._rolled, 'timestamptz[]')}){bots}{filtered}"
+        )
+
+
+def fresh(question: Question, part: Slice, values: Values, *, with_visitors: bool, split: bool = False) -> str:
+    """Figures of one slice by group and dimensions: `grp`, dimensions, `touches`, `visitors` and the sums.
+
+    With `split` also by whether they are a bot's (`bot`), and with what the bucket before has counted already apart
+    (`NAME_again`) instead of taken off.
+    """
+    dims = question.dims
+    keys = ["grp", *dims, *(["bot"] if split else [])]
+    figures = [name for name in question.columns if name in (*WHOLE, *PARTS)]
+    net = [f"{name} - {name}_again AS {name}" if name in WHOLE and not split else name for name in figures]
+    selected = [*keys, *net, *(question.again if split else [])]
+    columns = [*figures, *(question.again if split else [])]
+    sums = ", ".join(f"sum({name}) AS {name}" for name in ["touches", *columns])
+    relation = (
+        f"(SELECT {', '.join(selected)}, touches, who, bucket, {'NULL::boolean' if split else 'bot'} AS of_bot"
+        f" FROM ({Relation(question, part, values).rows()}) AS r ({', '.join(question.columns)})) AS r"
+    )
+    if not with_visitors:
+        return f"SELECT {', '.join(keys)}, NULL::bigint AS visitors, {sums} FROM {relation} GROUP BY {', '.join(keys)}"
+    # Who has no other visit is no other visitor either, and need not be told apart from others.
+    by_visitor = (
+        f"SELECT {', '.join(keys)}, who, {sums} FROM {relation}"
+        f" GROUP BY {', '.join(keys)}, who, CASE WHEN who IS NULL THEN NULL ELSE bucket END,"
+        " CASE WHEN who IS NULL THEN NULL ELSE of_bot END"
+    )
+    counted = "sum(CASE WHEN who IS NULL THEN touches ELSE least(touches, 1) END) AS visitors"
+    return f"SELECT {', '.join(keys)}, {counted}, {sums} FROM ({by_visitor}) AS w GROUP BY {', '.join(keys)}"
+
+
+def _is_one_value(condition: Filter | None) -> bool:
+    return (
+        isinstance(condition, Match)
+        and condition.operator == "is"
+        and len(condition.values) == 1
+        and condition.case_sensitive
+    )
+
+
+def _on_values(condition: Filter, values: Values) -> str:
+    """The filter, which names no other dimension, as a condition on the values of a rollup."""
+    if isinstance(condition, Match):
+        return matching("e.values", condition, values)
+    if isinstance(condition, Not):
+        return f"NOT {_on_values(condition.filter, values)}"
+    joined = " AND " if isinstance(condition, And) else " OR "
+    return f"({joined.join(_on_values(each, values) for each in condition.filters)})"
+
+
+def _midnight(day: Any) -> datetime | None:
+    return None if day is None else datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def _runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """The numbers as runs of consecutive ones: (first, last)."""
+    runs: list[tuple[int, int]] = []
+    for number in numbers:
+        if runs and runs[-1][1] == number - 1:
+            runs[-1] = (runs[-1][0], number)
+        else:
+            runs.append((number, number))
+    return runs

@@ -1,0 +1,98 @@
+"""Every answer of the query engine is that of the oracle: any metric, dimension, filter, zone and range, whatever has
+been rolled up, and in whatever order and portions events come.
+
+MAICIVY_ORACLE_SCALE=20 has these tests look at twenty times as many examples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine
+
+from maicivy.core.events import Event
+from maicivy.core.query import Query
+from maicivy.storage.visit_plan import KEPT
+from maicivy.storage.visit_queries import PostgresVisitQueries
+from tests.oracle.comparison import assert_same
+from tests.oracle.generator import DIMENSIONS, SCALE, ZONES, leaves, metrics_for, portions, queries, ranges, traffic
+from tests.oracle.oracle import answer
+from tests.oracle.store import new_sites, roll_up, send, store_of
+
+
+class World:
+    """The store and the engine on one database."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.store = store_of(engine)
+        self.queries = PostgresVisitQueries(engine, ZoneInfo("UTC"))
+
+    def check(self, events: list[Event], questions: list[Query]) -> None:
+        for query in questions:
+            assert_same(query, self.queries.ask(query), answer(events, query))
+
+
+@pytest.fixture(scope="module")
+def world(engine: Engine) -> Iterator[World]:
+    with pytest.MonkeyPatch.context() as patch:
+        for grain in KEPT:  # days on which clocks changed do not get any younger
+            patch.setitem(KEPT, grain, timedelta(days=36_500))
+        yield World(engine)
+
+
+@settings(max_examples=int(25 * SCALE), deadline=None)
+@given(st.data())
+def test_every_metric_of_every_dimension(world: World, data: st.DataObject) -> None:
+    sites = new_sites(world.engine, "Europe/Paris")
+    events = data.draw(traffic(sites))
+    send(world.store, data.draw(portions(events)))
+    if data.draw(st.booleans()):
+        roll_up(world.engine)
+    zone = data.draw(st.sampled_from(ZONES))
+    grain = data.draw(st.sampled_from((None, "hour", "day", "week", "month")))
+    start, end = data.draw(ranges(events[0].created_at, zone, grain))
+    times = (f"time:{grain}",) if grain else ()
+    include_bots = data.draw(st.booleans())
+    asked = [
+        Query(
+            sites[0], zone, start, end, metrics_for(dimensions), (*times, *dimensions), None, include_bots=include_bots
+        )
+        for dimensions in ((), *((name,) for name in DIMENSIONS))
+    ]
+    world.check(events, asked)
+
+
+@settings(max_examples=int(25 * SCALE), deadline=None)
+@given(st.data())
+def test_every_filter(world: World, data: st.DataObject) -> None:
+    sites = new_sites(world.engine, "Europe/Paris")
+    events = data.draw(traffic(sites))
+    send(world.store, data.draw(portions(events)))
+    world.check(events, [data.draw(queries(sites[0], events, leaves((name,)))) for name in DIMENSIONS])
+
+
+@settings(max_examples=int(40 * SCALE), deadline=None)
+@given(st.data())
+def test_whatever_is_asked_whenever(world: World, data: st.DataObject) -> None:
+    sites = new_sites(world.engine, data.draw(st.sampled_from(ZONES)).key)
+    events = data.draw(traffic(sites))
+    batches = data.draw(portions(events))
+    questions = [data.draw(queries(sites[0], events)) for _ in range(6)]
+    early, late = batches[: len(batches) // 2], batches[len(batches) // 2 :]
+    send(world.store, early)
+    known = [event for batch in early for event in batch]
+    world.check(known, questions)
+    roll_up(world.engine)
+    world.check(known, questions)
+    send(world.store, late)
+    world.check(events, questions)
+    roll_up(world.engine)
+    world.check(events, questions)
+    send(world.store, reversed(batches))
+    world.check(events, questions)
