@@ -29,41 +29,30 @@ BROWSERS: Final = {
     "Apple Mail": "Safari (in-app)",  # what ua-parser makes of any app on a Mac that shows a page
     "Firefox Mobile": "Firefox",
     "Firefox iOS": "Firefox",
-    "Firefox Focus": "Firefox Focus",
     "Edge Mobile": "Edge",
     "Edge iOS": "Edge",
     "IE": "Internet Explorer",
     "IE Mobile": "Internet Explorer",
     "Opera Mobile": "Opera",
-    "Opera Mini": "Opera Mini",
     "Opera Touch": "Opera",
     "Opera Neon": "Opera",
-    "Samsung Internet": "Samsung Internet",
-    "UC Browser": "UC Browser",
     "MiuiBrowser": "MIUI Browser",
     "HuaweiBrowser": "Huawei Browser",
-    "Yandex Browser": "Yandex Browser",
     "YandexSearch": "Yandex Browser",
     "DuckDuckGo Mobile": "DuckDuckGo",
-    "DuckDuckGo": "DuckDuckGo",
     "QQ Browser Mobile": "QQ Browser",
     "Brave Mobile": "Brave",
     "Whale": "Naver Whale",
-    "Sogou Explorer": "Sogou Explorer",
     "BlackBerry WebKit": "BlackBerry",
     "Amazon Silk": "Silk",
-    "Facebook": "Facebook",
     "Facebook Messenger": "Messenger",
-    "Instagram": "Instagram",
 }
 SYSTEMS: Final = {
     "Mac OS X": "macOS",
     "Mac OS": "macOS",
     "Other": "",
-    "tvOS": "tvOS",
     "ATV OS X": "tvOS",
     "Web0S": "webOS",
-    "Windows Phone": "Windows Phone",
     "Chrome OS": "ChromeOS",
     "BlackBerry OS": "BlackBerry",
 }
@@ -81,8 +70,8 @@ _DEVICES: Final = (
     (
         "tablet",
         re.compile(
-            r"ipad|tablet|kindle|playbook|\bkf[a-z]{2,5}\b|silk/(?!.{0,400}mobile)|nexus (?:7|9|10)\b"
-            r"|android(?!.{0,500}mobile)|\bsm-t[0-9]{3}|\btouch;"
+            r"ipad|tablet(?! pc)|kindle|playbook|\bkf[a-z]{2,5}\b|silk/(?!.{0,400}mobile)|nexus (?:7|9|10)\b"
+            r"|android(?!.{0,500}mobile)|\bsm-t[0-9]{3}"
         ),
     ),
     (

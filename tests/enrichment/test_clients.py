@@ -118,6 +118,12 @@ PEOPLE = [
         "tv",
     ),
     (
+        "Mozilla/5.0 (compatible; MSIE 9.0; Windows NT 6.1; Trident/5.0; Media Center PC 6.0; Tablet PC 2.0)",
+        "Internet Explorer 9.0",
+        "Windows 7",
+        "desktop",
+    ),
+    (
         f"Mozilla/5.0 (PlayStation; PlayStation 5/6.50) {SAFARI} Version/15.4 Safari/605.1.15",
         "Safari 15.4",
         "",
