@@ -25,7 +25,7 @@ from maicivy.core.events import DEFAULT_SITE
 from maicivy.core.ports import Clock
 from maicivy.core.sites import FIELDS, Site, SiteBook, checked
 from maicivy.errors import Refusal, RejectedByDatabase, Unavailable
-from maicivy.storage import keys
+from maicivy.storage import buckets, keys
 from maicivy.storage.connections import postgres_errors
 from maicivy.storage.redis_clients import redis_errors
 
@@ -46,6 +46,7 @@ _ADD: Final = sa.text(f"""/* sites.add */
 INSERT INTO sites (domain, measurement_id, timezone, retention_days, is_public, allowed_hosts)
 VALUES (:domain, :measurement_id, :timezone, :retention_days, :is_public, :allowed_hosts) RETURNING {_COLUMNS}
 """)
+_ZONE: Final = sa.text("/* sites.set */ SELECT timezone FROM sites WHERE id = :id FOR UPDATE")
 _REMOVE: Final = sa.text("/* sites.remove */ UPDATE sites SET removed_at = now() WHERE id = :id AND removed_at IS NULL")
 
 _DUPLICATE: Final = "23505"  # of its two unique values only the domain is somebody's choice
@@ -83,24 +84,26 @@ class PostgresSites:
         return site
 
     def set(self, number: int, said: Mapping[str, Any]) -> Site:
-        """Change what was said of a site, and leave the rest.
+        """Change what was said of a site, and leave the rest. Another time zone has its rollups made anew.
 
         Raises:
             Refusal: as `add` does, or `not_found`.
         """
         values = checked(said)
         changes = ", ".join(f"{name} = :{name}" for name in FIELDS if name in values) or "id = id"
-        statement = f"/* sites.set */ UPDATE sites SET {changes} WHERE id = :id AND removed_at IS NULL"
+        statement = f"UPDATE sites SET {changes} WHERE id = :id AND removed_at IS NULL RETURNING {_COLUMNS}"
         if "allowed_hosts" in values:
             values["allowed_hosts"] = list(values["allowed_hosts"])
         with _unique_domain(), self._engine.begin() as connection:
-            row = connection.execute(
-                sa.text(f"{statement} RETURNING {_COLUMNS}"), values | {"id": number}
-            ).one_or_none()
-        if row is None:
-            raise _not_found(number)
+            zone = connection.execute(_ZONE, {"id": number}).scalar_one_or_none()
+            row = connection.execute(sa.text(f"/* sites.set */ {statement}"), values | {"id": number}).one_or_none()
+            if row is None:
+                raise _not_found(number)
+            site = _site(row)
+            if site.timezone != zone:
+                buckets.forget(connection, number)
         self._copy_soon()
-        return _site(row)
+        return site
 
     def remove(self, number: int) -> None:
         """Take nothing in for a site from now on; what it had is deleted by and by.

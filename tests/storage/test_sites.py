@@ -13,7 +13,7 @@ from sqlalchemy import Engine, create_engine
 from maicivy.config import sqlalchemy_url
 from maicivy.core.sites import Site
 from maicivy.errors import Refusal
-from maicivy.storage import keys
+from maicivy.storage import buckets, keys
 from maicivy.storage.redis_clients import fast_redis
 from maicivy.storage.sites import PostgresSites, SiteDirectory
 
@@ -66,6 +66,22 @@ def test_a_change_leaves_what_it_does_not_name(sites: PostgresSites) -> None:
     assert changed == Site(site.id, "a.example", site.measurement_id, "Asia/Tokyo", 3)
     assert sites.set(site.id, {}) == changed
     assert sites.set(site.id, {"timezone": None}).timezone is None
+
+
+def test_another_time_zone_has_the_rollups_made_anew(sites: PostgresSites, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = sites.add({"domain": "a.example", "timezone": "Asia/Tokyo"})
+    forgotten: list[int] = []
+    monkeypatch.setattr(buckets, "forget", lambda _, number: forgotten.append(number))
+    sites.set(site.id, {"timezone": "Asia/Tokyo", "is_public": False})
+    assert forgotten == []
+    sites.set(site.id, {"timezone": None})
+    sites.set(site.id, {"timezone": "Europe/Paris"})
+    assert forgotten == [site.id, site.id]
+
+
+def test_a_time_zone_is_changed_where_there_is_nothing_to_make_anew(sites: PostgresSites) -> None:
+    site = sites.add({"domain": "a.example"})
+    assert sites.set(site.id, {"timezone": "Asia/Tokyo"}).timezone == "Asia/Tokyo"
 
 
 def test_two_living_sites_never_have_one_domain(sites: PostgresSites) -> None:
