@@ -13,6 +13,7 @@ from maicivy.web.openapi.parts import (
     DOCS,
     LIVE,
     OPS,
+    WHO,
     WHY,
     Json,
     errors,
@@ -21,6 +22,7 @@ from maicivy.web.openapi.parts import (
     json_answer,
     operation,
     ref,
+    site_id,
     success,
 )
 from maicivy.web.openapi.reads import EVENT_ID, SNAPSHOT, VISITOR_ID
@@ -80,7 +82,7 @@ def live_paths() -> Json:
         {"type": "pong", "time": 1_733_683_200},
         {"type": "error", "error": {"code": "unknown_message", "message": "known types are refresh_stats and ping"}},
     ]
-    answers = {"101": {"description": "Switching to WebSocket."}} | errors(400, 403, 426, 503)
+    answers = {"101": {"description": "Switching to WebSocket."}} | errors(400, 401, 403, 404, 426, 429, 503)
     extra = {
         "x-websocket": {
             "server": [ref(kind) for kind in wire.SERVER_MESSAGES],
@@ -90,9 +92,22 @@ def live_paths() -> Json:
     }
     description = (
         "A WebSocket (RFC 6455) of JSON text messages. Nothing on it is durable: what a viewer misses is told by `gap`."
-        " Origin and capacity are checked before the handshake."
+        " Origin, site and capacity are checked before the handshake."
     )
-    return {"/ws/analytics": {"get": operation(LIVE, "live", "Watch live", description, answers, **extra)}}
+    return {
+        "/ws/analytics": {
+            "get": operation(
+                LIVE,
+                "live",
+                "Watch live",
+                description,
+                answers,
+                parameters=[site_id() | {"name": "site"}],
+                **WHO,
+                **extra,
+            )
+        }
+    }
 
 
 def ops_paths() -> Json:
