@@ -717,10 +717,10 @@ _CIRCUMSTANCES = [
     _taken("a click id", _event(page_url="/?a=1&gclid=X"), page_url="/", traits=Traits(click_id="gclid")),
     _taken("a click id without a value", _event(page_url="/?fbclid"), page_url="/", traits=Traits(click_id="fbclid")),
     _taken(
-        "of two click ids the first",
-        _event(page_url="/?yclid=1&gclid=1"),
+        "of two click ids the one that says more",
+        _event(page_url="/?fbclid=1&GCLID=1"),
         page_url="/",
-        traits=Traits(click_id="yclid"),
+        traits=Traits(click_id="gclid"),
     ),
     _taken("a click id in the fragment", _event(page_url="/?#gclid=1&gclid=2"), page_url="/"),
     _taken("nearly a click id", _event(page_url="/gclid=1?xgclid=1&gclid2=1&gclid%3d=1"), page_url="/gclid=1"),

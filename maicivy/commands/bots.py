@@ -27,7 +27,6 @@ def run(arguments: argparse.Namespace) -> int:
     from maicivy.storage.judgements import Judgements
 
     parts = build(Settings.from_env())
-    lists.adopt(parts.settings.data_dir)
     judgements = Judgements(parts.engine, parts.store.partitions)
     try:
         if arguments.what == "list":

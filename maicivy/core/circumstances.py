@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from maicivy.core.dimensions import CLICK_IDS
 from maicivy.core.event_data import storable
 from maicivy.core.events import ENGAGEMENT, NO_TRAITS, Traits
 from maicivy.errors import Refusal
@@ -35,28 +36,8 @@ FIELDS: Final = frozenset(
     {*SITE_FIELDS, *UTM_FIELDS, *SCREEN_FIELDS, *READING_FIELDS, "language", "interactive", "bot"}
 )
 
-CLICK_IDS: Final = frozenset(
-    {
-        "gclid",
-        "gbraid",
-        "wbraid",
-        "dclid",
-        "msclkid",
-        "fbclid",
-        "ttclid",
-        "twclid",
-        "li_fat_id",
-        "yclid",
-        "epik",
-        "sccid",
-        "rdt_cid",
-        "irclickid",
-    }
-)
-"""Query parameters by which an advertising network knows one click on one of its advertisements."""
-
 _LANGUAGE: Final = re.compile(r" *([A-Za-z]{2,8})(?![A-Za-z0-9])")
-_CLICK_ID: Final = re.compile(rf"[?&]({'|'.join(sorted(CLICK_IDS))})(?=[=&#]|$)")
+_CLICK_ID: Final = re.compile(rf"[?&]({'|'.join(CLICK_IDS)})(?=[=&]|$)", re.IGNORECASE | re.ASCII)  # `ScCid`
 
 
 def language_of(text: str) -> str:
@@ -66,11 +47,11 @@ def language_of(text: str) -> str:
 
 
 def click_id_of(url: str) -> str:
-    """The name of the first click id in the query of a URL, `""` when there is none."""
+    """The click id in the query of a URL, in lower case, or `""`; of several that which says the most."""
     if "?" not in url:
         return ""
-    found = _CLICK_ID.search(url.partition("#")[0])
-    return found[1] if found is not None else ""
+    found = {name.lower() for name in _CLICK_ID.findall(url.partition("#")[0])}
+    return next((name for name in CLICK_IDS if name in found), "") if found else ""
 
 
 def sites(raw: Mapping[str, Any]) -> tuple[tuple[str, int | str], ...]:

@@ -16,7 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maicivy.core.circumstances import CLICK_IDS, MAX_UTM_CHARS, SITE_FIELDS, UTM_FIELDS
+from maicivy.core.circumstances import MAX_UTM_CHARS, SITE_FIELDS, UTM_FIELDS
+from maicivy.core.dimensions import CLICK_IDS
 from maicivy.core.events import Event, decode, encode, timestamp_text
 from maicivy.core.gate import (
     MAX_DEPTH,
@@ -196,7 +197,7 @@ def assert_sound_traits(draft: Draft) -> None:
     assert traits.utm is None or any(traits.utm)
     for text in traits.utm or ():
         assert_storable(text, MAX_UTM_CHARS)
-    assert traits.click_id in CLICK_IDS | {""}
+    assert traits.click_id in {*CLICK_IDS, ""}
     assert traits.interactive is (data.get("interactive") is not False)
     for name, most in (("engagement_ms", 86_400_000), ("scroll_depth", 100)):
         told = getattr(traits, name)
