@@ -15,6 +15,7 @@ from maicivy.config import Settings
 from maicivy.enrichment import lists
 from maicivy.geo.atlas import Atlas
 from maicivy.ingest import Ingest
+from maicivy.queries import Queries
 from maicivy.queue import CeleryDoorbell, celery_app
 from maicivy.reports import Reports
 from maicivy.storage.aggregates import RedisAggregates
@@ -28,12 +29,14 @@ from maicivy.storage.expiry import Expiry
 from maicivy.storage.heartbeats import Heartbeats
 from maicivy.storage.inbox import RedisInbox
 from maicivy.storage.live import RedisLiveFeed
+from maicivy.storage.query_cache import RedisQueryCache
 from maicivy.storage.redis_clients import blocking_redis, fast_redis
 from maicivy.storage.refusals import Refusals
 from maicivy.storage.rollups import Rollups
 from maicivy.storage.salts import RedisSaltBox
 from maicivy.storage.site_rows import SiteRows
 from maicivy.storage.sites import PostgresSites, SiteDirectory
+from maicivy.storage.visit_queries import PostgresVisitQueries
 from maicivy.storage.worker_metrics import WorkerMetrics
 
 
@@ -52,6 +55,7 @@ class Maicivy:
     ingest: Ingest
     counters: RedisCounters
     reports: Reports
+    queries: Queries
     live: RedisLiveFeed
     refusals: Refusals
     salts: RedisSaltBox
@@ -104,6 +108,7 @@ def build(settings: Settings) -> Maicivy:
         ingest=Ingest(inbox, store, counters, aggregation, live, settings.ingest_batch),
         counters=counters,
         reports=Reports(counters, PostgresEventQueries(engine), settings.timezone),
+        queries=Queries(PostgresVisitQueries(engine, settings.timezone), RedisQueryCache(fast), settings.timezone),
         live=live,
         refusals=Refusals(fast),
         salts=RedisSaltBox(fast, settings.secret_key),

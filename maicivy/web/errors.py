@@ -27,6 +27,7 @@ _STATUS: Final = {
     "not_found": 404,
     "domain_taken": 409,
     "default_site": 409,
+    "query_too_slow": 422,
 }
 _HTTP_CODES: Final = {
     400: "bad_request",

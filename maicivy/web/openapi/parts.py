@@ -14,9 +14,11 @@ Json = dict[str, Any]
 
 REF: Final = "#/components/schemas/{name}"
 
-READ, COLLECT, LIVE, SITES, OPS, DOCS = "Read", "Collect", "Live", "Sites", "Operate", "Describe"
+READ, QUERY, COLLECT, LIVE = "Read", "Query", "Collect", "Live"
+SITES, OPS, DOCS = "Sites", "Operate", "Describe"
 TAGS: Final = (
     (READ, "Answers to questions. Each may be kept for a second and revalidated with its ETag."),
+    (QUERY, "Any figure of a site, by any dimension: in the shapes of Plausible's Stats API v2."),
     (COLLECT, "Events in. 202 means durable: from then on no crash of any process loses the event."),
     (LIVE, "Events as they are counted, over a WebSocket."),
     (SITES, "What is measured. Changing them takes the admin token, and so does reading one that is not public."),
@@ -44,6 +46,7 @@ WHY: Final = {
     409: "Another site has this domain, or it is the default site.",
     413: "The body is too large.",
     414: "The URL is too long.",
+    422: "It would take too long.",
     426: "WebSocket only.",
     429: "Too many events from this client.",
     431: "The headers are too many or too long.",
