@@ -26,6 +26,7 @@ MIN_TOKEN_CHARS = 16
 _PLACEHOLDERS = re.compile(r"(change.?me|your.?secret|secret.?key|password|example|placeholder|123456)", re.I)
 _SECONDS = re.compile(r"[0-9]{1,6}(\.[0-9]{1,6})?s?")
 _SIZE = re.compile(r"([0-9]{1,15})\s*([kmg]i?b?)?", re.I)
+_HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 _UNIX_PATH_BYTES = 100  # sun_path holds 108 bytes; the servers append a file name of their own
 
 # Names that seed 004 gives to what maicivy calls otherwise; the first name that is set wins.
@@ -71,6 +72,8 @@ class Settings:
     ingest_linger_s: float
     cors_origins: tuple[str, ...]
     query_params: frozenset[str]
+    geo_db: Path
+    country_header: str | None
     demo: bool
     faults_dir: Path | None
 
@@ -90,6 +93,12 @@ def sqlalchemy_url(url: str) -> str:
     """`postgres://` and `postgresql://` URLs as SQLAlchemy wants them for psycopg 3."""
     scheme, _, rest = url.partition("://")
     return f"postgresql+psycopg://{rest}" if scheme in ("postgres", "postgresql") else url
+
+
+def npm_registry(environ: Mapping[str, str] | None = None) -> str:
+    """Where packages of the npm registry come from, told as npm itself is told; the public one by default."""
+    given = (os.environ if environ is None else environ).get("npm_config_registry", "").strip()
+    return given or "https://registry.npmjs.org"
 
 
 def celery_broker_url(url: str) -> str:
@@ -160,6 +169,8 @@ class _Reader:
             ingest_linger_s=self._seconds("MAICIVY_INGEST_LINGER", 1.0, 0.0, 60.0),
             cors_origins=self._list("MAICIVY_CORS_ORIGINS", "*"),
             query_params=frozenset(self._list("MAICIVY_QUERY_PARAMS", "theme,ref,source")),
+            geo_db=self._path("MAICIVY_GEO_DB", data_dir / "geo"),
+            country_header=self._header("MAICIVY_COUNTRY_HEADER"),
             demo=bool(self._int("MAICIVY_DEMO", 0, 0, 1)),
             faults_dir=self._faults_dir(env),
         )
@@ -186,6 +197,23 @@ class _Reader:
         except (RuntimeError, UnicodeEncodeError):
             self._problems.append("MAICIVY_DATA_DIR names a home directory that is unknown, or is not UTF-8")
             return Path("./.maicivy").absolute()
+
+    def _path(self, name: str, default: Path) -> Path:
+        def parse(value: str) -> Path:
+            value.encode()  # a path that is no UTF-8 raises
+            if "\0" in value:
+                raise ValueError(value)
+            return Path(value).absolute()
+
+        return self._parsed(name, default, parse, "a path")
+
+    def _header(self, name: str) -> str | None:
+        def parse(value: str) -> str | None:
+            if not _HEADER.fullmatch(value):
+                raise ValueError(value)
+            return value
+
+        return self._parsed(name, None, parse, "the name of an HTTP header such as CF-IPCountry")
 
     def _text(self, name: str, default: str) -> str:
         value = self._raw(name) or default

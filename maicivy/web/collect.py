@@ -16,12 +16,18 @@ import msgspec
 from flask import Blueprint, Response, request
 
 from maicivy.bootstrap import Maicivy
-from maicivy.core.events import DEFAULT_SITE, Event, uuid7
+from maicivy.core.circumstances import MAX_LANGUAGE_CHARS, joined, language_of
+from maicivy.core.dimensions import Place
+from maicivy.core.event_data import storable
+from maicivy.core.events import NO_TRAITS, Event, Traits, uuid7
 from maicivy.core.gate import MAX_BODY_BYTES, Draft, Gate, parse_batch, parse_event
-from maicivy.core.identity import Salts, Visitor, client_key, visitor
+from maicivy.core.identity import MAX_USER_AGENT_CHARS, Salts, Visitor, client_key, visitor
+from maicivy.core.placing import site_of
 from maicivy.core.ports import Sender
 from maicivy.core.senders import asks_not_to_be_tracked, client_address
+from maicivy.core.sites import Site
 from maicivy.errors import InboxFull, RateLimited, Refusal, Unavailable
+from maicivy.geo.atlas import country_code
 from maicivy.web.bodies import read_body
 from maicivy.web.context import parts
 
@@ -60,12 +66,13 @@ def take_event(maicivy: Maicivy, environ: WSGIEnvironment) -> dict[str, object]:
         return {"success": True, "message": NOT_TRACKED}
     now = maicivy.now()
     try:
-        drafts = [parse_event(read_body(environ, MAX_BODY_BYTES), _gate(maicivy, now))]
+        draft = parse_event(read_body(environ, MAX_BODY_BYTES), _gate(maicivy, now))
         trusted = _is_trusted(maicivy, environ)
+        placed = [(draft, _Sites(maicivy, now).of(draft))]
     except Refusal as refusal:
         maicivy.refusals.rejected(refusal.code)
         raise
-    signed = _take(_Signer(maicivy, environ, now, trusted), drafts)
+    signed = _take(_Signer(maicivy, environ, now, trusted), placed)
     return {"success": True, "message": TRACKED, "id": signed[0].id}
 
 
@@ -81,63 +88,96 @@ def take_batch(maicivy: Maicivy, environ: WSGIEnvironment) -> dict[str, object]:
     if asks_not_to_be_tracked(environ):
         maicivy.refusals.rejected("do_not_track", len(parsed))
         return {"success": True, "message": NOT_TRACKED, "accepted": 0, "rejected": []}
+    sites = _Sites(maicivy, now)
+    placed = []
     rejected = []
     for index, draft in enumerate(parsed):
-        if isinstance(draft, Refusal):
-            maicivy.refusals.rejected(draft.code)
-            rejected.append({"index": index, "code": draft.code, "message": draft.message})
-    drafts = [draft for draft in parsed if isinstance(draft, Draft)]
-    signed = _take(_Signer(maicivy, environ, now, trusted), drafts)
+        try:
+            if isinstance(draft, Refusal):
+                raise draft
+            placed.append((draft, sites.of(draft)))
+        except Refusal as refusal:
+            maicivy.refusals.rejected(refusal.code)
+            rejected.append({"index": index, "code": refusal.code, "message": refusal.message})
+    signed = _take(_Signer(maicivy, environ, now, trusted), placed)
     return {"success": True, "accepted": len(signed), "rejected": rejected}
 
 
-def _take(signer: _Signer, drafts: Sequence[Draft]) -> list[Event]:
+def _take(signer: _Signer, placed: Sequence[tuple[Draft, Site]]) -> list[Event]:
     """Sign the drafts and make them durable; on return they are."""
-    if not drafts:
+    if not placed:
         return []
     maicivy = signer.maicivy
     try:
-        signed = signer.sign(drafts)
+        signed = signer.sign(placed)
         maicivy.inbox.append(signed, signer.sender())
     except RateLimited:
-        maicivy.refusals.rejected("rate_limited", len(drafts))
+        maicivy.refusals.rejected("rate_limited", len(placed))
         raise
     except (InboxFull, Unavailable):
-        maicivy.refusals.shed(len(drafts))
+        maicivy.refusals.shed(len(placed))
         raise
     maicivy.doorbell.ring()
     return signed
 
 
+class _Sites:
+    """Finds the sites of the drafts of one request."""
+
+    def __init__(self, maicivy: Maicivy, now: datetime) -> None:
+        self._directory = maicivy.site_directory
+        self._book = self._directory.book(now)
+        self._is_fresh = False
+
+    def of(self, draft: Draft) -> Site:
+        """The site of a draft; one that was added a moment ago is found, too. Raises what `site_of` does."""
+        try:
+            return site_of(self._book, draft)
+        except Refusal:
+            if self._is_fresh:
+                raise
+            self._is_fresh, self._book = True, self._directory.refresh()
+            return site_of(self._book, draft)
+
+
 class _Signer:
-    """Gives the drafts of one request their visitor, and says who pays for them."""
+    """Gives the drafts of one request their visitor and what else the request tells, and says who pays for them."""
 
     def __init__(self, maicivy: Maicivy, environ: WSGIEnvironment, now: datetime, trusted: bool) -> None:
         self.maicivy = maicivy
         self._now = now
+        self._environ = environ
         self._address = client_address(environ, maicivy.settings.trusted_proxies)
         self._user_agent: str = environ.get("HTTP_USER_AGENT", "")
         self._trusted = trusted
 
-    def sign(self, drafts: Sequence[Draft]) -> list[Event]:
-        """The events that the drafts become.
+    def sign(self, placed: Sequence[tuple[Draft, Site]]) -> list[Event]:
+        """The events that the drafts become. The domain of a site is not part of its visitors' ids: its number is.
 
         Raises:
             Unavailable: Redis does not tell the salts.
         """
         salts = self.maicivy.salts.current(self._now)
-        own = visitor(salts, DEFAULT_SITE, "", self._address, self._user_agent)
         unix_ms = int(self._now.timestamp() * 1000)
+        seen = self._seen()
+        own: dict[int, Visitor] = {}
         events = []
-        for draft in drafts:
-            who = self._named(salts, draft) or own
+        for draft, site in placed:
+            if self._trusted and (draft.visitor_address is not None or draft.visitor_user_agent is not None):
+                who, traits = self._named(salts, site, draft)
+            else:
+                who = own.get(site.id) or own.setdefault(
+                    site.id, visitor(salts, site.id, "", self._address, self._user_agent)
+                )
+                traits = seen
             events.append(
                 draft.event(
                     new_id=uuid7(unix_ms, os.urandom(10)),
-                    site_id=DEFAULT_SITE,
+                    site_id=site.id,
                     visitor_id=who.id,
                     previous_visitor_id=who.previous_id,
                     now=self._now,
+                    traits=traits if draft.traits is NO_TRAITS else joined(draft.traits, traits),
                 )
             )
         return events
@@ -149,17 +189,34 @@ class _Signer:
             return None
         return Sender(client_key(self.maicivy.salts.current(self._now), self._address), limit)
 
-    def _named(self, salts: Salts, draft: Draft) -> Visitor | None:
-        """The visitor that a trusted sender names."""
-        if not self._trusted or (draft.visitor_address is None and draft.visitor_user_agent is None):
-            return None
-        return visitor(
-            salts,
-            DEFAULT_SITE,
-            "",
-            self._address if draft.visitor_address is None else draft.visitor_address,
-            self._user_agent if draft.visitor_user_agent is None else draft.visitor_user_agent,
-        )
+    def _seen(self) -> Traits:
+        """What the request tells of whoever sent it."""
+        return self._traits(self._user_agent, self._own_place(), language_of(self._language_header()))
+
+    def _named(self, salts: Salts, site: Site, draft: Draft) -> tuple[Visitor, Traits]:
+        """The visitor that a trusted sender names, of whom its own headers tell nothing."""
+        user_agent = self._user_agent if draft.visitor_user_agent is None else draft.visitor_user_agent
+        if draft.visitor_address is None:
+            address, place = self._address, self._own_place()
+        else:
+            address, place = draft.visitor_address, self.maicivy.atlas.locate(draft.visitor_address)
+        return visitor(salts, site.id, "", address, user_agent), self._traits(user_agent, place, "")
+
+    def _traits(self, user_agent: str, place: Place, language: str) -> Traits:
+        return Traits(storable(user_agent[:MAX_USER_AGENT_CHARS]), language, place.country, place.region, place.city)
+
+    def _language_header(self) -> str:
+        return str(self._environ.get("HTTP_ACCEPT_LANGUAGE", ""))[:MAX_LANGUAGE_CHARS]
+
+    def _own_place(self) -> Place:
+        """Where the request comes from: a proxy's word on the country counts more than ours, if it is trusted."""
+        settings = self.maicivy.settings
+        place = self.maicivy.atlas.locate(self._address)
+        if settings.country_header is not None and settings.trusted_proxies:
+            told = country_code(self._environ.get("HTTP_" + settings.country_header.upper().replace("-", "_")))
+            if told and told != place.country:
+                return Place(told)
+        return place
 
 
 def _gate(maicivy: Maicivy, now: datetime) -> Gate:

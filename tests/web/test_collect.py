@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +16,11 @@ from werkzeug.test import TestResponse
 
 from maicivy.bootstrap import Maicivy, build
 from maicivy.config import Settings
-from maicivy.core.events import Event, decode
+from maicivy.core.events import Event, Traits, decode
+from maicivy.core.sites import Site
 from maicivy.storage import keys
 from maicivy.web import create_app
+from tests.geo.mmdb import write
 
 URL = "/api/v1/analytics/event"
 BATCH = "/api/v1/analytics/event/batch"
@@ -311,3 +314,174 @@ def test_an_error_of_ours_is_told_in_the_one_shape_and_hides_what_it_was(
         response = client.post(path, json={"event_type": "x"})
         refused(response, 500, "internal_error")
         assert "secret" not in response.text
+
+
+def sent(client: FlaskClient, body: Any, url: str = URL, **headers: str) -> Event:
+    """The event that a body becomes with these headers, of which a later one counts."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    response = client.post(url, json=body, headers=named)
+    assert response.status_code == 202, response.text
+    return queued(client)[-1]
+
+
+@pytest.mark.parametrize(
+    ("language", "kept"),
+    [
+        ("de-AT,de;q=0.9,en;q=0.8", "de"),
+        ("EN", "en"),
+        ("*", ""),
+        ("", ""),
+        ("\u00e4\u00f6", ""),
+        ("x" * 8000, ""),
+        (";q=1,de", ""),
+    ],
+)
+def test_the_request_tells_language_and_user_agent(client: FlaskClient, language: str, kept: str) -> None:
+    event = sent(client, {"event_type": "x"}, User_Agent="A" * 65_536, Accept_Language=language)
+    assert (event.traits.language, event.traits.user_agent) == (kept, "A" * 512)
+
+
+def test_what_the_event_tells_is_joined_with_what_the_request_tells(client: FlaskClient) -> None:
+    body = {"event_type": "x", "language": "fr-CA", "screen_width": 800, "page_url": "/?gclid=1&utm_source=a"}
+    event = sent(client, body, User_Agent="A", Accept_Language="de")
+    assert event.traits == Traits(user_agent="A", language="fr", screen_width=800, click_id="gclid")
+    assert event.page_url == "/?utm_source=a"
+
+
+def located(make_client: MakeClient, tmp_path: Path, **changes: Any) -> FlaskClient:
+    """A client of an installation that knows where some addresses are."""
+    records = {"127.0.0.0/8": {"country_code": "DE", "city": "Bonn"}, "203.0.113.0/24": {"country_code": "FR"}}
+    write(tmp_path / "geo" / "places.mmdb", records)
+    return make_client(**{"event_rate_limit": 0, "geo_db": tmp_path / "geo", **changes})
+
+
+@pytest.mark.parametrize(
+    ("proxies", "header", "headers", "place"),
+    [
+        (0, None, {}, ("DE", "Bonn")),
+        (0, "CF-IPCountry", {"CF_IPCountry": "US"}, ("DE", "Bonn")),
+        (0, "CF-IPCountry", {"CF_IPCountry": "US", "X_Forwarded_For": "203.0.113.7"}, ("DE", "Bonn")),
+        (1, None, {"CF_IPCountry": "US", "X_Forwarded_For": "203.0.113.7"}, ("FR", "")),
+        (1, "CF-IPCountry", {"CF_IPCountry": "us", "X_Forwarded_For": "203.0.113.7"}, ("US", "")),
+        (1, "CF-IPCountry", {"X_Forwarded_For": "203.0.113.7"}, ("FR", "")),
+        (1, "CF-IPCountry", {"CF_IPCountry": "DE"}, ("DE", "Bonn")),
+        (1, "CF-IPCountry", {"CF_IPCountry": "US"}, ("US", "")),
+        (1, "CF-IPCountry", {"CF_IPCountry": "XX"}, ("DE", "Bonn")),
+        (1, "CF-IPCountry", {"CF_IPCountry": "T1"}, ("DE", "Bonn")),
+        (1, "CF-IPCountry", {"CF_IPCountry": "USA"}, ("DE", "Bonn")),
+        (1, "CF-IPCountry", {"CF_IPCountry": "\u00dc\u00df"}, ("DE", "Bonn")),
+    ],
+)
+def test_a_place_is_that_of_the_address_or_what_a_trusted_proxy_says(
+    make_client: MakeClient,
+    tmp_path: Path,
+    proxies: int,
+    header: str | None,
+    headers: dict[str, str],
+    place: tuple[str, str],
+) -> None:
+    client = located(make_client, tmp_path, trusted_proxies=proxies, country_header=header)
+    traits = sent(client, {"event_type": "x"}, **headers).traits
+    assert (traits.country, traits.city) == place
+
+
+def test_a_trusted_sender_speaks_for_its_visitor_and_its_own_headers_say_nothing(
+    make_client: MakeClient, tmp_path: Path
+) -> None:
+    client = located(make_client, tmp_path, ingest_token=TOKEN, trusted_proxies=1, country_header="CF-IPCountry")
+    own = {"Authorization": f"Bearer {TOKEN}", "User_Agent": "server", "Accept_Language": "de", "CF_IPCountry": "US"}
+    body = {"event_type": "x", "visitor_address": "203.0.113.7", "visitor_user_agent": "B" * 2000, "language": "fr"}
+    assert sent(client, body, **own).traits == Traits(user_agent="B" * 512, language="fr", country="FR")
+    assert sent(client, {"event_type": "x", "visitor_address": "garbage"}, **own).traits == Traits(user_agent="server")
+    assert sent(client, {"event_type": "x"}, **own).traits == Traits(user_agent="server", language="de", country="US")
+    body["visitor_address"] = "127.0.0.1"
+    assert sent(client, body, User_Agent="A").traits.user_agent == "A", "nobody else does"
+
+
+def test_no_address_is_queued(make_client: MakeClient, tmp_path: Path) -> None:
+    client = located(make_client, tmp_path, trusted_proxies=1)
+    sent(client, {"event_type": "x"}, X_Forwarded_For="203.0.113.7")
+    [(_, fields)] = parts_of(client).redis.xrange(keys.INBOX)
+    assert not any(b"203.0.113" in value for value in fields.values())
+
+
+@pytest.fixture
+def shop(client: FlaskClient) -> Site:
+    return parts_of(client).sites.add({"domain": "shop.example", "allowed_hosts": ["*.shop.example", "pay.example"]})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"site_id": "ID"},
+        {"site_id": "DIGITS"},
+        {"website_id": "MC"},
+        {"measurement_id": "MC"},
+        {"domain": "shop.example"},
+        {"domain": "Shop.Example"},
+        {"domain": "shop.example", "site_id": "ID", "measurement_id": "MC"},
+        {"siteId": "MC", "page": "/"},
+        {"domain": "shop.example", "page": "https://a.shop.example/"},
+        {"page_url": "https://shop.example/cart"},
+        {"page_url": "https://www.shop.example:8443/cart"},
+        {"page_url": "https://pay.example/"},
+        {"site_id": "ID", "page_url": "/cart"},
+    ],
+)
+def test_an_event_names_its_site_or_its_page_does(client: FlaskClient, shop: Site, body: dict[str, Any]) -> None:
+    meant = {"ID": shop.id, "DIGITS": str(shop.id), "MC": shop.measurement_id}
+    assert sent(client, {"event_type": "x"} | {k: meant.get(v, v) for k, v in body.items()}).site_id == shop.id
+
+
+@pytest.mark.parametrize("page_url", ["", "/cart", "https://elsewhere.example/"])
+def test_any_other_event_is_the_default_sites_as_it_always_was(client: FlaskClient, shop: Site, page_url: str) -> None:
+    event = sent(client, {"event_type": "x", "page_url": page_url})
+    assert event.site_id == 1
+
+
+def test_once_the_default_site_has_a_domain_pages_elsewhere_are_nobodys(client: FlaskClient) -> None:
+    parts_of(client).sites.set(1, {"domain": "home.example"})
+    assert sent(client, {"event_type": "x", "page_url": "https://home.example/"}).site_id == 1
+    assert sent(client, {"event_type": "x", "page_url": "/"}).site_id == 1
+    body = {"event_type": "x", "page_url": "https://elsewhere.example/"}
+    refused(client.post(URL, json=body), 400, "unknown_site", "page_url")
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "field"),
+    [
+        ({"site_id": 77}, "unknown_site", "site_id"),
+        ({"website_id": "MC-0000000000"}, "unknown_site", "website_id"),
+        ({"domain": "\u0661"}, "unknown_site", "domain"),
+        ({"domain": "\ud800"}, "unknown_site", "domain"),
+        ({"siteId": "nobody.example", "page": "/"}, "unknown_site", "siteId"),
+        ({"site_id": 1, "domain": "shop.example"}, "invalid_site", "domain"),
+        ({"domain": "shop.example", "page_url": "https://evil.example/"}, "host_not_allowed", "page_url"),
+    ],
+)
+def test_a_site_that_is_none_is_refused(
+    client: FlaskClient, shop: Site, body: dict[str, Any], code: str, field: str
+) -> None:
+    refused(client.post(URL, json={"event_type": "x"} | body), 400, code, field)
+    response = client.post(BATCH, json=[{"event_type": "x"} | body, {"event_type": "x"}])
+    assert [(item["index"], item["code"]) for item in response.json["rejected"]] == [(0, code)]
+    assert ledger(client) == {"received": 3, f"rejected:{code}": 2}
+
+
+def test_a_batch_may_be_of_several_sites(client: FlaskClient, shop: Site) -> None:
+    batch = {"site_id": shop.id, "events": [{"event_type": "x"}, {"event_type": "x", "site_id": 1}]}
+    assert client.post(BATCH, json=batch).json["accepted"] == 2
+    mine, theirs = queued(client)
+    assert (mine.site_id, theirs.site_id) == (shop.id, 1)
+    assert mine.visitor_id != theirs.visitor_id
+
+
+def test_seentics_batch_is_taken(client: FlaskClient, shop: Site) -> None:
+    view = {"event_type": "pageview", "page": "/a", "referrer": "direct", "visitor_id": "v1", "screen_width": 800}
+    batch = {"siteId": "shop.example", "events": [view, {"event_type": "Bad", "page": "/"}]}
+    for url in (BATCH, "/api/v1/analytics/batch"):
+        response = client.post(url, json=batch)
+        assert (response.status_code, response.json["accepted"]) == (202, 1)
+        event = queued(client)[-1]
+        assert (event.site_id, event.event_type, event.page_url, event.referrer) == (shop.id, "page_view", "/a", "")
+        assert event.traits.screen_width == 800
