@@ -129,6 +129,22 @@ def test_the_hours_of_all_visits_that_changed_are_marked_with_a_number_of_their_
     assert chain[-1].tally.sites[1].changed_days == ["2025-12-08", "2025-12-09"]
 
 
+def test_rollups_follow(parts: Maicivy, judgements: Judgements, settings: Settings) -> None:
+    def rolled_up() -> list[Any]:
+        while parts.buckets.refresh(NOON + timedelta(days=3)):
+            pass
+        return all_of(parts, 'SELECT grain, dimension, start, bot, "values", visits FROM buckets ORDER BY 1, 2, 3, 4')
+
+    fill(parts)
+    before = rolled_up()
+    list_them(settings, bots="newcomer/", referrer_spam="newspam.example")
+    bots.reclassify(judgements)
+    after = rolled_up()
+    assert after != before
+    parts.buckets.forget(1)
+    assert rolled_up() == after
+
+
 def test_counters_stay_as_they_are(parts: Maicivy, judgements: Judgements, settings: Settings) -> None:
     fill(parts)
     parts.aggregation.catch_up()

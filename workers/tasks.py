@@ -73,6 +73,7 @@ def retire() -> None:
     sites, days = parts().sites.all(), parts().settings.retention_days
     retention.run_sites(parts().expiry, parts().site_rows, sites, parts().now, days)
     retention.run(parts().expiry, parts().now, retention.horizon(sites, days))
+    parts().expiry.forget_disused()
     parts().aggregation.elect_labels()
 
 

@@ -15,6 +15,7 @@ from maicivy import faults
 from maicivy.errors import Unavailable
 from maicivy.metrics import DATABASE_DURATION, timed
 from maicivy.storage.connections import postgres_errors
+from maicivy.storage.disuse import forget_disused
 from maicivy.storage.partitions import Partitions
 from maicivy.storage.recount import STATEMENT_TIMEOUT
 from maicivy.storage.rollups import Rollups
@@ -81,6 +82,10 @@ class Expiry:
             if table == "visits" and is_dirty(connection, day):
                 return Hindrance.DIRTY
             return Dropped(table, day, _rows(connection, table, day))
+
+    def forget_disused(self) -> int:
+        """Delete rows of the dictionary that no visit refers to any more, when there are many; how many."""
+        return forget_disused(self._engine)
 
     def is_prepared(self, day: date) -> bool:
         """Whether a rollup of the partition of `day` lies ready and no row has come since. Counts its rows."""
