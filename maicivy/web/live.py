@@ -30,7 +30,7 @@ from maicivy.storage.live import gap
 from maicivy.storage.live_places import Taking
 from maicivy.web.errors import error_response
 from maicivy.web.live_hub import Hub
-from maicivy.web.sites import readable_site
+from maicivy.web.sites import is_admin, readable_site
 from maicivy.web.websocket import WebSocket, text_frame
 
 PATH: Final = "/ws/analytics"
@@ -58,7 +58,11 @@ def init_app(app: Flask, parts: Maicivy) -> None:
         now = parts.now()
         return parts.counters.realtime(site_id, now.astimezone(parts.settings.timezone).date(), now.timestamp())
 
-    hub = Hub(parts.live, read)
+    def may_watch(site_id: int, trusted: bool) -> bool:
+        site = parts.site_directory.book(parts.now()).by_id(site_id)
+        return site is not None and (site.is_public or trusted)
+
+    hub = Hub(parts.live, read, may_watch)
     app.extensions[_EXTENSION] = hub
     app.config["SOCK_SERVER_OPTIONS"] = {"thread_class": _NoThread}
     blueprint = Blueprint("live", __name__)
@@ -148,7 +152,7 @@ def _admit(hub: Hub, parts: Maicivy) -> Response | None:
             response = error_response(503, "too_many_viewers", "all places are taken; try again")
         response.headers["Retry-After"] = str(FULL_RETRY_S)
         return response
-    g.live_place, g.live_site = place, site.id
+    g.live_place, g.live_site, g.live_trusted = place, site.id, is_admin(parts, request.environ)
     with hub.door():
         g.live_first = hub.prepare(site.id)
     # simple-websocket parses every header again, and fails over cookies of 16 KiB or a subprotocol that is not ASCII.
@@ -213,7 +217,7 @@ def _watch(hub: Hub, parts: Maicivy, server: Server) -> None:
     viewer = WebSocket(server.sock, lambda dropped: text_frame(gap(dropped)))
     try:
         log.info("live_viewer_came", extra={"site": site_id})
-        hub.join(site_id, viewer, g.live_place, g.live_first)
+        hub.join(site_id, viewer, g.live_place, g.live_first, trusted=g.live_trusted)
         viewer.serve(lambda text: viewer.offer(_answer(hub, parts, site_id, text), events=0))
     except Exception:  # an edge: an error page has no place on an upgraded connection
         log.exception("live_viewer_failed")

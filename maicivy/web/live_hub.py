@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -50,9 +50,16 @@ class _Run:
     wanted: WantedSites = field(default_factory=WantedSites)
 
 
+class _Seat(NamedTuple):
+    """The place that a viewer takes, and whether it showed the admin token."""
+
+    place: str
+    trusted: bool
+
+
 @dataclass(slots=True)
 class _Watched:
-    """One site, its viewers with their places, and what was last read of it and when.
+    """One site, its viewers, and what was last read of it and when.
 
     Attributes:
         heard: events since it is watched.
@@ -60,7 +67,7 @@ class _Watched:
     """
 
     site_id: int
-    viewers: dict[WebSocket, str] = field(default_factory=dict)
+    viewers: dict[WebSocket, _Seat] = field(default_factory=dict)
     stats: tuple[float, Snapshot] | None = None
     heard: int = 0
     idle_beats: int = 0
@@ -69,13 +76,17 @@ class _Watched:
 class Hub:
     """Fans out what `feed` hears, and what `read` says of each site, to this process's viewers. Safe for threads.
 
-    A site is listened to from its first viewer on; nobody gets anything of another site than the one joined.
+    A site is listened to from its first viewer on; nobody gets anything of another site than the one joined. With each
+    beat, `may_watch` is asked for every site whether those still may who showed the admin token, and those who did not.
     """
 
-    def __init__(self, feed: RedisLiveFeed, read: Callable[[int], Snapshot]) -> None:
+    def __init__(
+        self, feed: RedisLiveFeed, read: Callable[[int], Snapshot], may_watch: Callable[[int, bool], bool]
+    ) -> None:
         self.closed = False
         self._feed = feed
         self._read = read
+        self._may_watch = may_watch
         self._sites: dict[int, _Watched] = {}
         self._alive: Callable[[], bool] = _always
         self._lock = threading.Lock()
@@ -117,12 +128,12 @@ class Hub:
             run.wanted.wait(site_id, _SUBSCRIBE_S)
         return self.stats(site_id)
 
-    def join(self, site_id: int, viewer: WebSocket, place: str, first: bytes) -> None:
+    def join(self, site_id: int, viewer: WebSocket, place: str, first: bytes, *, trusted: bool) -> None:
         """From now on `viewer` gets everything of the site, after the frame `first`; its place is held for it."""
         viewer.offer(first, events=0)
         with self._lock:
             self._start()
-            self._watched(site_id).viewers[viewer] = place
+            self._watched(site_id).viewers[viewer] = _Seat(place, trusted)
         if self.closed:
             viewer.close(CloseCode.GOING_AWAY)
 
@@ -236,12 +247,20 @@ class Hub:
         try:
             self._renew_places()
             for watched in tuple(self._sites.values()):
+                self._dismiss(watched)
                 if watched.viewers:
                     _send(watched, _stats_frame("heartbeat", self._snapshot(watched)), events=0)
         except Unavailable as error:  # the next beat tries again; clients notice that one is missing
             log.warning("live_heartbeat_failed", extra={"part": error.part, "reason": error.reason})
         except Exception:  # an edge: without this thread nothing would end the connections at shutdown
             log.exception("live_heartbeat_failed")
+
+    def _dismiss(self, watched: _Watched) -> None:
+        """Say goodbye to those who may no longer watch: the site was removed, or is not public any more."""
+        for viewer, seat in tuple(watched.viewers.items()):
+            if not self._may_watch(watched.site_id, seat.trusted):
+                self.leave(watched.site_id, viewer)
+                viewer.close(CloseCode.POLICY)
 
     def _renew_places(self) -> None:
         renewed = self._places()
@@ -252,7 +271,7 @@ class Hub:
 
     def _places(self) -> set[str]:
         with self._lock:
-            return {place for watched in self._sites.values() for place in watched.viewers.values()}
+            return {seat.place for watched in self._sites.values() for seat in watched.viewers.values()}
 
     def _snapshot(self, watched: _Watched) -> Snapshot:
         heard = watched.heard

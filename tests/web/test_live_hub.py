@@ -15,7 +15,7 @@ from maicivy.storage.live import RedisLiveFeed
 from maicivy.storage.redis_clients import blocking_redis, fast_redis
 from maicivy.web import live_hub
 from maicivy.web.live_hub import Hub
-from maicivy.web.websocket import WebSocket
+from maicivy.web.websocket import CloseCode, WebSocket
 from tests.events import event
 from tests.standalone.processes import wait_until
 
@@ -25,9 +25,13 @@ class Viewer:
 
     def __init__(self) -> None:
         self.frames: list[bytes] = []
+        self.code = 0
 
     def offer(self, frame: bytes, events: int) -> None:
         self.frames.append(frame)
+
+    def close(self, code: int) -> None:
+        self.code = code
 
 
 @pytest.fixture
@@ -37,8 +41,18 @@ def reads() -> Counter[int]:
 
 
 @pytest.fixture
+def closed_to() -> set[tuple[int, bool]]:
+    """Site, and whether with the admin token: who may not watch."""
+    return set()
+
+
+@pytest.fixture
 def hub(
-    valkey_url: str, redis_client: redis.Redis, reads: Counter[int], monkeypatch: pytest.MonkeyPatch
+    valkey_url: str,
+    redis_client: redis.Redis,
+    reads: Counter[int],
+    closed_to: set[tuple[int, bool]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Hub]:
     monkeypatch.setattr(live_hub, "HEARTBEAT_S", 0.02)
     monkeypatch.setattr(live_hub, "_POLL_S", 0.01)
@@ -48,7 +62,7 @@ def hub(
         reads[site_id] += 1
         return Snapshot(0, 0, site_id, 0, 0)
 
-    hub = Hub(RedisLiveFeed(fast, blocking), read)
+    hub = Hub(RedisLiveFeed(fast, blocking), read, lambda *who: who not in closed_to)
     yield hub
     hub._sites.clear()  # the viewers of paper cannot say goodbye
     hub.close()
@@ -57,10 +71,10 @@ def hub(
     blocking.close()
 
 
-def join(hub: Hub, site_id: int) -> tuple[Viewer, WebSocket]:
+def join(hub: Hub, site_id: int, *, trusted: bool = False) -> tuple[Viewer, WebSocket]:
     viewer = Viewer()
     joined = cast("WebSocket", viewer)
-    hub.join(site_id, joined, f"place-{site_id}", hub.prepare(site_id))
+    hub.join(site_id, joined, f"place-{site_id}", hub.prepare(site_id), trusted=trusted)
     return viewer, joined
 
 
@@ -88,6 +102,18 @@ def test_each_site_beats_for_itself(hub: Hub) -> None:
         payloads = [json.loads(frame[frame.index(b"{") :]) for frame in viewer.frames]
         assert [payload["type"] for payload in payloads[:3]] == ["initial_stats", "heartbeat", "heartbeat"]
         assert {payload["data"]["total_events"] for payload in payloads} == {site_id}
+
+
+def test_who_may_no_longer_watch_is_told_goodbye_and_hears_nothing_more(
+    hub: Hub, closed_to: set[tuple[int, bool]], redis_client: redis.Redis
+) -> None:
+    (stranger, _), (admin, _), (other, _) = join(hub, 1), join(hub, 1, trusted=True), join(hub, 2)
+    closed_to.add((1, False))
+    wait_until(lambda: stranger.code == CloseCode.POLICY)
+    RedisLiveFeed(redis_client, redis_client).publish([event("secret")])
+    wait_until(lambda: any(b"secret" in frame for frame in admin.frames))
+    assert not any(b"secret" in frame for frame in stranger.frames + other.frames)
+    assert admin.code == other.code == 0
 
 
 def test_statistics_are_kept_for_a_moment_site_by_site(
