@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from maicivy.core.ports import Clock
-from maicivy.core.sites import Site
+from maicivy.core.sites import Site, SiteBook
 from maicivy.errors import Unavailable
 from maicivy.storage.expiry import Dropped, Expiry, Hindrance
 from maicivy.storage.site_rows import SiteRows
@@ -127,7 +127,7 @@ def run(expiry: Expiry, clock: Clock, retention_days: int, *, dry_run: bool = Fa
 
 def horizon(sites: Sequence[Site], retention_days: int) -> int:
     """Days after which a whole partition may go: the longest that any site keeps its rows."""
-    return max((site.retention_days or retention_days for site in sites), default=retention_days)
+    return SiteBook(sites).longest_retention(retention_days)
 
 
 def run_sites(

@@ -70,7 +70,7 @@ DEFAULT: Final = Site(DEFAULT_SITE)
 class SiteBook:
     """All sites there are, looked up in a few dictionaries. Never changes; always knows the default site."""
 
-    __slots__ = ("_by_domain", "_by_host", "_by_id", "_by_measurement_id", "default")
+    __slots__ = ("_by_domain", "_by_host", "_by_id", "_by_measurement_id", "_own_days", "_some_have_none", "default")
 
     def __init__(self, sites: Iterable[Site] = ()) -> None:
         self._by_id = {DEFAULT_SITE: DEFAULT} | {site.id: site for site in sites}
@@ -81,10 +81,16 @@ class SiteBook:
             for host in site.allowed_hosts:
                 self._by_host.setdefault(host, site)
         self.default = self._by_id[DEFAULT_SITE]
+        self._own_days = max((site.retention_days or 0 for site in self), default=0)
+        self._some_have_none = any(site.retention_days is None for site in self)
 
     def __iter__(self) -> Iterator[Site]:
         """All of them, by id."""
         return iter([self._by_id[number] for number in sorted(self._by_id)])
+
+    def longest_retention(self, default_days: int) -> int:
+        """Days after which no site keeps an event any more; `default_days` are those of sites that do not say."""
+        return max(self._own_days, default_days) if self._some_have_none else self._own_days
 
     def by_id(self, number: int) -> Site | None:
         """The site with that number."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -44,6 +45,18 @@ def judge_token(token: str | None, secret: str, is_production: bool) -> Verdict:
     return ok("MAICIVY_INGEST_TOKEN is set")
 
 
+def judge_admin_token(token: str | None, others: Collection[str], is_production: bool) -> Verdict:
+    """The token lets its bearer change and remove sites; `others` are secrets that more people or machines know."""
+    if token is None:
+        return ok("MAICIVY_ADMIN_TOKEN is not set: nobody can change sites over HTTP")
+    if token in others:
+        return problem("MAICIVY_ADMIN_TOKEN is one of the other secrets", f"Set another: {_RANDOM}")
+    if _is_weak(token):
+        weak = problem if is_production else warning
+        return weak("MAICIVY_ADMIN_TOKEN can be guessed", f"Set a random one: {_RANDOM}")
+    return ok("MAICIVY_ADMIN_TOKEN is set")
+
+
 def judge_disk(free_bytes: int, where: Path) -> Verdict:
     """Both embedded servers stop when the disk is full; external ones log here too."""
     seen = f"{free_bytes / (1 << 30):.1f} GiB free below {where}"
@@ -64,6 +77,11 @@ def _look_at_secret(at: Installation) -> tuple[str, bool, Path | None]:
 
 def _look_at_token(at: Installation) -> tuple[str | None, str, bool]:
     return at.settings.ingest_token, at.settings.secret_key, _is_production(at.settings)
+
+
+def _look_at_admin_token(at: Installation) -> tuple[str | None, Collection[str], bool]:
+    others = {at.settings.secret_key, at.settings.ingest_token or at.settings.secret_key}
+    return at.settings.admin_token, others, _is_production(at.settings)
 
 
 def _look_at_disk(at: Installation) -> tuple[int, Path]:
@@ -88,5 +106,6 @@ def _is_production(settings: Settings) -> bool:
 CHECKS: Final = (
     Check("secret key", _look_at_secret, judge_secret),
     Check("ingest token", _look_at_token, judge_token),
+    Check("admin token", _look_at_admin_token, judge_admin_token),
     Check("disk", _look_at_disk, judge_disk),
 )

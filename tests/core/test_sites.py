@@ -234,3 +234,17 @@ def test_what_sites_do_not_have_is_refused(name: str) -> None:
         checked({name: 1})
     assert refused.value.code == "unknown_field"
     refused.value.message.encode()
+
+
+@pytest.mark.parametrize(
+    ("sites", "days"),
+    [
+        ([], 90),
+        ([Site(2, retention_days=7)], 90),
+        ([Site(2, retention_days=365)], 365),
+        ([Site(1, retention_days=30), Site(2, retention_days=7)], 30),
+        ([Site(1, retention_days=30), Site(2)], 90),
+    ],
+)
+def test_the_longest_retention_is_that_of_the_installation_where_a_site_has_none(sites: list[Site], days: int) -> None:
+    assert SiteBook(sites).longest_retention(90) == days

@@ -14,7 +14,7 @@ from maicivy.config import Settings
 from maicivy.doctor import setup
 from maicivy.doctor.examine import examine
 from maicivy.doctor.findings import State
-from maicivy.doctor.setup import judge_disk, judge_secret, judge_token
+from maicivy.doctor.setup import judge_admin_token, judge_disk, judge_secret, judge_token
 
 RANDOM = "9f2c4b7a81d35e60c4a9b8d7e6f50123"
 FILE = Path("/data/secret_key")
@@ -54,6 +54,22 @@ def test_a_secret_is_random_and_in_production_chosen(
 )
 def test_a_token_is_random_and_not_the_key(token: str | None, is_production: bool, state: State) -> None:
     verdict = judge_token(token, RANDOM, is_production)
+    assert verdict.state is state
+    assert token is None or token not in verdict.seen + verdict.advice
+
+
+@pytest.mark.parametrize(
+    ("token", "is_production", "state"),
+    [
+        (None, True, State.OK),
+        (RANDOM[::-1], True, State.OK),
+        (RANDOM, False, State.PROBLEM),
+        ("abababababababab", True, State.PROBLEM),
+        ("abababababababab", False, State.WARNING),
+    ],
+)
+def test_an_admin_token_is_random_and_no_other_secret(token: str | None, is_production: bool, state: State) -> None:
+    verdict = judge_admin_token(token, {RANDOM, "the ingest token"}, is_production)
     assert verdict.state is state
     assert token is None or token not in verdict.seen + verdict.advice
 

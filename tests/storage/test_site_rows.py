@@ -215,13 +215,6 @@ def test_runs_side_by_side_count_each_row_once(parts: Maicivy, brief: Site, redi
     assert aggregates(redis_client) == before
 
 
-def test_the_horizon_is_the_longest_retention_of_all_sites() -> None:
-    assert retention.horizon([], 90) == 90
-    assert retention.horizon([Site(1), Site(2, retention_days=7)], 90) == 90
-    assert retention.horizon([Site(1), Site(2, retention_days=365)], 90) == 365
-    assert retention.horizon([Site(1, retention_days=30), Site(2, retention_days=7)], 90) == 30
-
-
 def test_a_removed_site_loses_everything_and_the_others_nothing(
     parts: Maicivy, brief: Site, redis_client: redis.Redis
 ) -> None:
