@@ -146,7 +146,7 @@ def _follow(document: Json, schema: Json) -> Json:
 def _rows(document: Json, schema: Json, prefix: str = "", depth: int = 0) -> list[Row]:
     schema = _follow(document, schema)
     if schema.get("type") == "array":
-        return _rows(document, schema["items"], f"{prefix}[]", depth)
+        return _rows(document, schema.get("items", {}), f"{prefix}[]", depth)
     rows: list[Row] = []
     for name, raw in schema.get("properties", {}).items():
         member = _follow(document, raw)
@@ -165,14 +165,13 @@ def _rows(document: Json, schema: Json, prefix: str = "", depth: int = 0) -> lis
 
 def _kind(document: Json, schema: Json) -> str:
     followed = _follow(document, schema)
-    nullable = any(each.get("type") == "null" for each in schema.get("anyOf", ()))
+    nullable = any(each.get("type") == "null" for each in (*schema.get("anyOf", ()), *followed.get("anyOf", ())))
     if "const" in followed:
         kind = f"always {str(followed['const']).lower()}"
     elif "anyOf" in followed:
         kind = " or ".join(each["type"] for each in followed["anyOf"] if each["type"] != "null")
-        nullable = True
     elif followed.get("type") == "array":
-        kind = f"array of {_kind(document, followed['items'])}"
+        kind = f"array of {_kind(document, followed['items'])}" if "items" in followed else "array"
     else:
         kind = followed.get("format") or followed.get("type", "string")
     return f"{kind} or null" if nullable else kind

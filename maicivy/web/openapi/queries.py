@@ -9,14 +9,14 @@ from msgspec import Meta
 
 from maicivy.core.answers import Answer, AnswerMeta, Compared, Echo, MetricHow, Result
 from maicivy.core.date_ranges import MAX_DAYS, MAX_MONTHS, Mode
-from maicivy.core.query import Direction, Metric
+from maicivy.core.query import Metric
 from maicivy.core.query_filters import MAX_FILTERS, MAX_NESTING, MAX_VALUE_CHARS, MAX_VALUES
 from maicivy.core.query_language import MAX_DIMENSIONS, MAX_LIMIT, MAX_OFFSET
 from maicivy.web.openapi.parts import QUERY, WHO, Json, errors, example, headers, operation, ref
 from maicivy.web.packing import JSON, MESSAGE_PACK
 from maicivy.web.query import MAX_QUERY_BYTES
 
-_Dates = Annotated[list[str], Meta(min_length=2, max_length=2)]
+_Pair = Annotated[list[str], Meta(min_length=2, max_length=2)]
 _Dimension = Annotated[
     str,
     Meta(
@@ -30,7 +30,7 @@ class ComparisonBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What to compare with. `date_range`, two dates, belongs to mode `custom`."""
 
     mode: Mode
-    date_range: _Dates | msgspec.UnsetType = msgspec.UNSET
+    date_range: _Pair | msgspec.UnsetType = msgspec.UNSET
     match_day_of_week: bool = False
 
 
@@ -58,7 +58,7 @@ class QueryBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     site_id: Annotated[int | str, Meta(description="Domain, measurement id or number.")]
     metrics: Annotated[list[Metric], Meta(min_length=1)]
     date_range: Annotated[
-        str | _Dates,
+        str | _Pair,
         Meta(
             description="`day`, `24h`, `7d` or any number of days, `month`, `6mo` or any number of months, `year`,"
             " `all`, `30m`, `realtime`; or two dates, both included, or two times with an offset, the second not. At"
@@ -77,7 +77,8 @@ class QueryBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ),
     ] = []
     order_by: Annotated[
-        list[tuple[str, Direction]], Meta(description="By metrics and dimensions that are asked for.")
+        list[_Pair],
+        Meta(description='Pairs such as `["visitors", "desc"]`, of metrics and dimensions that are asked for.'),
     ] = []
     include: IncludeBody = IncludeBody()
     pagination: PaginationBody = PaginationBody()
