@@ -156,7 +156,15 @@ class Buckets:
             _fill(connection, site_id, Grain.DAY, Slice(before, end, both, (before, before), 2, 2))
             connection.execute(sa.text(_LONG), {"site_id": site_id, "day": start, "before": before})
         self._make_hours(site_id, hours)
+        self._make_minutes(site_id, starts(Grain.MINUTE, start, end, zone), end)
         return 1 + len(hours)
+
+    def _make_minutes(self, site_id: int, minutes: Sequence[datetime], end: datetime) -> None:
+        """The minutes of a day, those in which nothing happened apart; of no dimension."""
+        with timed(DATABASE_DURATION, "make_buckets"), self._engine.begin() as connection:
+            _clear(connection, site_id, Grain.MINUTE, minutes)
+            bounds = tuple(minutes)
+            _fill(connection, site_id, Grain.MINUTE, Slice(minutes[0], end, bounds, bounds, 1, len(bounds)))
 
     def _make_hours(self, site_id: int, hours: Sequence[datetime]) -> None:
         with timed(DATABASE_DURATION, "make_buckets"), self._engine.begin() as connection:
@@ -205,24 +213,29 @@ def _runs(hours: Sequence[datetime]) -> list[tuple[datetime, ...]]:
 
 def _prepare(connection: sa.Connection, site_id: int, grain: Grain, bounds: Sequence[datetime]) -> None:
     """Take away what there was, and show with an empty bucket that these have been made."""
-    connection.execute(sa.text(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'"))
+    _clear(connection, site_id, grain, bounds)
     values = {"site_id": site_id, "grain": str(grain), "starts": list(bounds)}
-    connection.execute(sa.text(_DELETE), values)
     columns = ["visitors", *_FIGURES]
     connection.execute(
         sa.text(_PRESENT.format(columns=", ".join(columns), nothing=", ".join(["'{}'"] * (len(columns) + 1)))), values
     )
 
 
+def _clear(connection: sa.Connection, site_id: int, grain: Grain, bounds: Sequence[datetime]) -> None:
+    connection.execute(sa.text(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'"))
+    connection.execute(sa.text(_DELETE), {"site_id": site_id, "grain": str(grain), "starts": list(bounds)})
+
+
 def _fill(connection: sa.Connection, site_id: int, grain: Grain, part: Slice) -> None:
     """Work the buckets of a slice out, for every dimension."""
     # `first` and `last` choose what is told of a slice; a group of one bucket tells it bucket by bucket.
-    for dimension in ("all", *ROLLED_UP):
+    minutes = grain is Grain.MINUTE
+    for dimension in ("all",) if minutes else ("all", *ROLLED_UP):
         values = Values()
         dims = () if dimension == "all" else (dimension,)
-        question = Question(site_id, dims, None, None, False, frozenset(_FIGURES))
+        question = Question(site_id, dims, None, None, minutes, frozenset(_FIGURES))
         figures = fresh(question, part, values, with_visitors=True, split=True)
-        start = "grp" if grain is Grain.HOUR else values.bind(part.bounds[-1], "timestamptz")
+        start = "grp" if grain is not Grain.DAY else values.bind(part.bounds[-1], "timestamptz")
         value = "d0" if dims else "''::text"
         order = f"ORDER BY visitors DESC, {value}"
         columns = ["values", "visitors", *_FIGURES, *_AGAIN]
@@ -236,7 +249,7 @@ def _fill(connection: sa.Connection, site_id: int, grain: Grain, part: Slice) ->
                 f" {', '.join(f'{chr(34)}{name}{chr(34)}' for name in columns)})"
                 f" SELECT {values.bind(site_id, 'integer')}, {values.bind(str(grain), 'text')},"
                 f" {values.bind(dimension, 'text')}, {start}, bot, 0, {', '.join(arrays)}"
-                f" FROM ({figures}) AS f WHERE touches > 0 GROUP BY 4, bot"
+                f" FROM ({figures}) AS f WHERE touches > 0 OR engaged_ms > 0 OR scrolled > 0 GROUP BY 4, bot"
                 f" ON CONFLICT (site_id, grain, dimension, start, bot) DO UPDATE SET {', '.join(kept)}"
             ),
             values.bound,

@@ -146,10 +146,10 @@ class Plan:
         """The dimension whose rollups can answer; None when none can."""
         query = self._query
         filtered = names(query.filter) if query.filter else set()
+        if not self._dimensions and not filtered and (self._grain is Grain.MINUTE or not self._raw):
+            return "all"
         if len(self._dimensions) > 1 or self._grain is Grain.MINUTE or self._raw:
             return None
-        if not self._dimensions and not filtered:
-            return "all"
         dimension = self._dimensions[0] if self._dimensions else next(iter(filtered))
         if filtered - {dimension} or dimension not in ROLLED_UP:
             return None
@@ -167,12 +167,11 @@ class Plan:
         is_native = (found.timezone or str(zone)) == str(query.zone)
         everything = [(1, len(bounds))]
         raw_since = max(filter(None, (found.raw_since, _midnight(found.partitioned_since))), default=None)
-        if rollup is None or not is_native:
-            self._refuse_forgotten(found.earliest, raw_since)
+        is_kept = self._grain is Grain.DAY or query.start >= found.now - KEPT[self._grain]
+        if rollup is None or not is_native or not is_kept:
+            self._refuse_forgotten(query.start, found.earliest, raw_since)
             self._slices = everything
             return
-        if self._grain is Grain.HOUR:
-            self._refuse_forgotten(found.earliest, found.now - KEPT[Grain.HOUR])
         rolled, dirty = set(found.rolled), sorted(found.dirty)
         ends = (*bounds[1:], self._full_end())
         wanted: list[int] = []
@@ -186,8 +185,8 @@ class Plan:
             # else nothing has ever happened in it
         if found.long and len(set(self._groups)) < len(bounds):
             # Sums over days would be wrong for visits that last for days (schema: buckets.long).
+            self._refuse_forgotten(query.start, found.earliest, raw_since)
             self._rolled, self._slices = [], everything
-            self._refuse_forgotten(found.earliest, raw_since)
             return
         self._slices = _runs(wanted)
         if len(self._slices) > MAX_SLICES:
@@ -195,9 +194,12 @@ class Plan:
             covered = set(bounds[first - 1 : last])
             self._rolled = [start for start in self._rolled if start not in covered]
             self._slices = [(first, last)]
+        if self._slices:
+            self._refuse_forgotten(bounds[self._slices[0][0] - 1], found.earliest, raw_since)
 
-    def _refuse_forgotten(self, earliest: datetime | None, since: datetime | None) -> None:
-        if earliest is not None and since is not None and earliest < since and self._query.start < since:
+    def _refuse_forgotten(self, start: datetime, earliest: datetime | None, since: datetime | None) -> None:
+        """Refuse to read visits from `start` on when they are kept from `since` on and there have been earlier ones."""
+        if earliest is not None and since is not None and earliest < since and start < since:
             raise Refusal(
                 "not_kept",
                 f"what this question needs is kept since {since.astimezone(self._query.zone):%Y-%m-%d} only;"

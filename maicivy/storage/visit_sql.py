@@ -146,24 +146,29 @@ class Relation:
         )
 
     def _visits_across(self) -> str:
-        here = (
-            f"SELECT {self._number('h.at')} AS bucket, sum(h.n) AS events,"
-            f" sum(h.n) FILTER (WHERE h.name = 'page_view') AS pageviews FROM ({self._happenings()}) AS h"
-            f" WHERE h.at >= {self._range_start} AND h.at < {self._range_end} GROUP BY 1"
-        )
-        touched = (
-            f"SELECT v.*, b.bucket, coalesce(s.events, 0) AS n, coalesce(s.pageviews, 0) AS views,"
-            f" (b.bucket > greatest(v.first_bucket, ({self._firsts})[b.bucket]))::int AS counted"
-            f" FROM ({self._across_visits()}) AS v"
-            f" CROSS JOIN LATERAL generate_series(v.first_bucket, v.last_bucket) AS b (bucket)"
-            f" LEFT JOIN LATERAL ({here}) AS s ON s.bucket = b.bucket"
-        )
         figures = _OF_VISIT | {"readers": "(v.views > 0)::int", "pageviews": "v.views", "events": "v.n"}
         again = {name: f"v.counted * {figure}" for name, figure in _OF_VISIT.items()}
         label = f"({self._bounds})[v.bucket]"
+        counted = f"(b.bucket > greatest(a.first_bucket, ({self._firsts})[b.bucket]))::int AS counted"
+        here, shown = "", "0 AS n, 0 AS views"
+        if self._question.sums & {"readers", "pageviews", "events"}:
+            here = (
+                " LEFT JOIN (SELECT v.site_id, v.visitor_id, v.started,"
+                f" {self._number('h.at')} AS bucket, sum(h.n) AS n,"
+                " sum(h.n) FILTER (WHERE h.name = 'page_view') AS views"
+                f" FROM across AS v CROSS JOIN LATERAL ({self._happenings()}) AS h"
+                f" WHERE {self._in_range} GROUP BY 1, 2, 3, 4"
+                ") AS s USING (site_id, visitor_id, started, bucket)"
+            )
+            shown = "coalesce(s.n, 0) AS n, coalesce(s.views, 0) AS views"
+        touched = (
+            f"SELECT a.*, b.bucket, {shown}, {counted} FROM across AS a"
+            f" CROSS JOIN LATERAL generate_series(a.first_bucket, a.last_bucket) AS b (bucket){here}"
+        )
         return (
-            f"SELECT {self._group(label)}, {label}, {self._list('v.')}{_WHO}, 1{self._figures(figures, again)}"
-            f" FROM ({touched}) AS v WHERE {self._in_slice}"
+            f"(WITH across AS MATERIALIZED ({self._across_visits()})"
+            f" SELECT {self._group(label)}, {label}, {self._list('v.')}{_WHO}, 1{self._figures(figures, again)}"
+            f" FROM ({touched}) AS v WHERE {self._in_slice})"
         )
 
     def _events_inside(self) -> str:
@@ -171,12 +176,11 @@ class Relation:
         return (
             f"SELECT {self._group(label)}, {label}, {self._list('v.')}{_WHO}, (v.n > 0)::int"
             f"{self._figures(self._of_happenings(), dict.fromkeys(WHOLE, '0'))}"
-            f" FROM ({self._happened(self._inside_visits(), '')}) AS v"
+            f" FROM ({self._happened(self._inside_visits(), '', self._in_slice_time)}) AS v"
         )
 
     def _events_across(self) -> str:
-        in_range = f" AND h.at >= {self._range_start} AND h.at < {self._range_end}"
-        happened = self._happened(self._across_visits(), f"{self._number('h.at')} AS bucket", in_range)
+        happened = self._happened(self._across_visits(), f"{self._number('h.at')} AS bucket", self._in_range)
         over = (
             f"OVER (PARTITION BY {_KEY}, first_of_group{''.join(f', {dim}' for dim in self._question.dims)}"
             " ORDER BY bucket ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
@@ -200,7 +204,7 @@ class Relation:
             f"{self._figures(figures, again)} FROM ({ranked}) AS v WHERE {self._in_slice}"
         )
 
-    def _happened(self, visits: str, bucket: str, condition: str = "") -> str:
+    def _happened(self, visits: str, bucket: str, condition: str) -> str:
         """What happened in `visits` added up by visit, bucket and values of the dimensions."""
         dims, keys = [], []
         for dim, name in zip(self._question.dims, self._question.dimensions, strict=True):
@@ -213,7 +217,7 @@ class Relation:
             " sum(h.n) AS n, coalesce(sum(h.n) FILTER (WHERE h.name = 'page_view'), 0) AS views,"
             " sum(h.engaged_ms) AS engaged_ms, max(h.scroll) AS scroll"
             f" FROM ({visits}) AS v CROSS JOIN LATERAL ({self._happenings()}) AS h"
-            f" WHERE true{condition}{filtered} GROUP BY {', '.join([visit, *keys, *(['bucket'] if bucket else [])])}"
+            f" WHERE {condition}{filtered} GROUP BY {', '.join([visit, *keys, *(['bucket'] if bucket else [])])}"
         )
 
     def _inside_visits(self) -> str:
@@ -264,6 +268,15 @@ class Relation:
         if condition is None or self._question.of_events:
             return ""
         return f" AND {self._condition(condition)}"
+
+    @property
+    def _in_range(self) -> str:
+        return f"h.at >= {self._range_start} AND h.at < {self._range_end}"
+
+    @property
+    def _in_slice_time(self) -> str:
+        """True of all that visits inside the slice did; tells which partitions of stored events have it."""
+        return f"h.at >= {self._start} AND h.at < {self._end}" if self._question.raw else "true"
 
     @property
     def _in_slice(self) -> str:
