@@ -32,6 +32,7 @@ COMMANDS = {
     "rebuild": Command("maicivy.commands.rebuild", "make the Redis aggregates anew from Postgres"),
     "retention": Command("maicivy.commands.retention", "drop what is older than MAICIVY_RETENTION_DAYS"),
     "site": Command("maicivy.commands.site", "the sites that are measured: add, list, set, remove"),
+    "geo": Command("maicivy.commands.geo", "fetch the database that tells visitors' countries, or say which is in use"),
     "bots": Command("maicivy.commands.bots", "count bots, or judge anew who is one after the lists were changed"),
     "import": Command("maicivy.log_import.command", "record the page views of a web server's access logs"),
     "doctor": Command("maicivy.doctor.command", "examine a running installation: what is wrong, and what to do"),

@@ -74,3 +74,12 @@ class RejectedByDatabase(MaicivyError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class GeoUnusable(MaicivyError):
+    """No database of places could be had from `source`; what was in use stays in use. `reason` says what was seen."""
+
+    def __init__(self, source: str, reason: str) -> None:
+        super().__init__(f"{source}: {reason}")
+        self.source = source
+        self.reason = reason

@@ -44,7 +44,7 @@ class Atlas:
     """
 
     def __init__(self, path: Path, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._path = path
+        self.path = path
         self._monotonic = monotonic
         self._looked_at: float | None = None
         self._seen: tuple[object, ...] = ()
@@ -87,7 +87,7 @@ class Atlas:
     def _look(self) -> None:
         """Open what is new. Of a change that cannot be opened nothing is taken over; it is logged once."""
         try:
-            files = _files(self._path)
+            files = _files(self.path)
             seen = tuple((str(path), *_identity(path)) for path in files)
         except OSError as error:  # it is being replaced, or may not be read
             if self._seen != (str(error),):

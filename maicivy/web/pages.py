@@ -17,6 +17,8 @@ from flask import Blueprint, Response, render_template, request
 from markupsafe import Markup, escape
 
 from maicivy import __version__
+from maicivy.geo.package import credit_for
+from maicivy.web.context import parts
 from maicivy.web.openapi import document
 from maicivy.web.openapi.outline import outline
 from maicivy.web.params import Query
@@ -38,13 +40,13 @@ blueprint = Blueprint("pages", __name__, template_folder="templates")
 @blueprint.get("/")
 def index() -> Response:
     """What is where."""
-    return _page(render_template("pages/index.html", version=__version__))
+    return _page(render_template("pages/index.html", version=__version__, credit=_credit()))
 
 
 @blueprint.get("/api/docs")
 def docs() -> Response:
     """The OpenAPI document, for people."""
-    return _page(_docs(request.host_url.rstrip("/")))
+    return _page(_docs(request.host_url.rstrip("/"), _credit()))
 
 
 @blueprint.get("/api/docs.css")
@@ -88,14 +90,19 @@ def _pretty(value: Any, indent: int) -> str:
     return "\n".join((opening, ",\n".join(lines), f"{' ' * indent}{closing}"))
 
 
+def _credit() -> tuple[str, str]:
+    """Whom the licence of the database of places wants to be named, and the link with it."""
+    return credit_for(parts().atlas)
+
+
 @lru_cache(maxsize=1)
 def _document() -> bytes:
     return msgspec.json.encode(document())
 
 
 @lru_cache(maxsize=4)
-def _docs(origin: str) -> str:
-    return render_template("pages/docs.html", origin=origin, version=__version__, **outline(document()))
+def _docs(origin: str, credit: tuple[str, str]) -> str:
+    return render_template("pages/docs.html", origin=origin, credit=credit, version=__version__, **outline(document()))
 
 
 def _page(html: str) -> Response:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maicivy.core.circumstances import CLICK_IDS, click_id_of, joined, language_of
+from maicivy.core.circumstances import click_id_of, joined, language_of
+from maicivy.core.dimensions import CLICK_IDS
 from maicivy.core.events import NO_TRAITS, Traits
 
 
@@ -31,7 +32,32 @@ def test_a_language_is_the_primary_tag_of_the_first(text: str, language: str) ->
     assert language_of(text) == language
 
 
-@pytest.mark.parametrize("name", sorted(CLICK_IDS))
+@pytest.mark.parametrize(
+    ("url", "click_id"),
+    [
+        ("", ""),
+        ("/cv", ""),
+        ("/cv?", ""),
+        ("/cv?gclid=abc", "gclid"),
+        ("/cv?gclid", "gclid"),
+        ("https://example.org/?a=b&msclkid=1", "msclkid"),
+        ("/cv?ScCid=1", "sccid"),
+        ("/cv?GCLID=1", "gclid"),
+        ("/cv?fbclid=1&gclid=2", "gclid"),
+        ("/cv?gclid=2&fbclid=1", "gclid"),
+        ("/cv?xgclid=1&gclidx=2", ""),
+        ("/cv?a=gclid", ""),
+        ("/gclid=1", ""),
+        ("/cv#?gclid=1", ""),
+        ("/cv?a=1#&gclid=1", ""),
+        ("/cv?mſclkid=1", ""),
+    ],
+)
+def test_a_click_id_is_a_parameter_and_of_several_the_one_that_says_the_most(url: str, click_id: str) -> None:
+    assert click_id_of(url) == click_id
+
+
+@pytest.mark.parametrize("name", CLICK_IDS)
 def test_a_click_id_is_found_wherever_it_stands_in_the_query(name: str) -> None:
     for url in (f"/?{name}=1", f"https://a.example/b?c=d&{name}", f"/?{name}&utm_source=a", f"/?a&{name}=#b"):
         assert click_id_of(url) == name

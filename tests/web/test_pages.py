@@ -15,6 +15,7 @@ from maicivy.web import create_app
 from maicivy.web.openapi import document
 from maicivy.web.openapi.error_codes import CODES
 from maicivy.web.pages import pretty, prose
+from tests.geo.mmdb import write
 
 PAGES = ["/", "/api/docs"]
 
@@ -134,3 +135,16 @@ def test_short_objects_stay_on_one_line() -> None:
     assert pretty({"a": 1, "b": [1, 2]}) == '{"a": 1, "b": [1, 2]}'
     assert pretty({"a": "x" * 60, "b": {"c": 1}}) == '{\n  "a": "' + "x" * 60 + '",\n  "b": {"c": 1}\n}'
     assert pretty([]) == "[]"
+
+
+def test_the_pages_name_whom_the_licence_of_the_places_wants_named(settings: Settings) -> None:
+    parts = build(settings)
+    client = create_app(parts).test_client()
+    assert all(b"DB-IP" not in client.get(path).data for path in ("/", "/api/docs"))
+    write(settings.geo_db / "a.mmdb", {"8.8.8.0/24": {"country_code": "US"}}, kind="DBIP-City-Lite")
+    for path in ("/", "/api/docs"):
+        assert (
+            b'<a href="https://db-ip.com" rel="noopener noreferrer">IP geolocation by DB-IP</a>'
+            in client.get(path).data
+        )
+    parts.close()
