@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import UNSET
 
+from maicivy import __version__
 from maicivy.core import date_ranges
 from maicivy.core.answers import (
     CONVERSION_RATE,
@@ -100,9 +101,9 @@ class Queries:
         except Unavailable:
             CACHE_MISSES.inc()
             return self._computed(plan, now)[0]
-        if known is not None:
+        answer = None if known is None else _decoded(known)
+        if answer is not None:
             CACHE_HITS.inc()
-            answer = _decode(known)
             return msgspec.structs.replace(answer, meta=msgspec.structs.replace(answer.meta, cached=True))
         CACHE_MISSES.inc()
         answer, seq = self._computed(plan, now)
@@ -129,6 +130,7 @@ class Queries:
             timezone=str(query.zone),
             as_of=now.astimezone(UTC).isoformat().replace("+00:00", "Z"),
             warnings=warnings,
+            imports_included=False if plan.question.include.imports else UNSET,
             total_rows=rows.total if query.count_rows and rows.total is not None else UNSET,
             time_labels=labels,
             comparison_date_range=UNSET if plan.other is None else _seconds(plan.other),
@@ -163,11 +165,20 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Answer).decode
 
 
+def _decoded(known: bytes) -> Answer | None:
+    """None for an answer of another form: another version may have left it."""
+    try:
+        return _decode(known)
+    except msgspec.DecodeError:
+        return None
+
+
 def _key(plan: _Plan, site: Site) -> bytes:
     """What the answer depends on, but for the visits themselves."""
     question = plan.question
     # raw_filters tell `and` from `or`, which look alike once they are packed.
-    parts = (question.site, question.raw_filters, question.include, str(question.zone), plan.query, plan.other, site)
+    asked = (question.site, question.raw_filters, question.include, str(question.zone))
+    parts = (__version__, *asked, plan.query, plan.other, site)
     return hashlib.blake2b(msgspec.msgpack.encode(parts, enc_hook=str), digest_size=16).digest()
 
 

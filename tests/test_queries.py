@@ -114,6 +114,7 @@ def test_an_answer_as_it_goes_over_the_wire() -> None:
             "as_of": "2026-11-20T18:30:00Z",
             "cached": False,
             "warnings": ["include.imports changes nothing: there are no imported figures"],
+            "imports_included": False,
             "total_rows": 2,
         },
         "query": {
@@ -404,6 +405,14 @@ def test_another_question_has_another_answer(members: dict[str, Any]) -> None:
     ask(store, cache)
     ask(store, cache, filters=[["not", ["is", "visit:os", ["a"]]]])
     assert not ask(store, cache, **members).meta.cached
+
+
+def test_an_answer_that_another_version_left_is_computed_again() -> None:
+    store, cache = FakeStore(rows(1), rows(2)), FakeCache()
+    ask(store, cache)
+    cache.kept = dict.fromkeys(cache.kept, (b"\x93", 1))
+    assert not ask(store, cache).meta.cached
+    assert ask(store, cache).meta.cached
 
 
 def test_an_answer_is_true_for_the_earliest_that_it_was_made_of() -> None:

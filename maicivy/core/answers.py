@@ -68,6 +68,7 @@ class AnswerMeta(msgspec.Struct, frozen=True):
     as_of: str
     cached: bool = False
     warnings: list[str] = []
+    imports_included: bool | UnsetType = UNSET
     total_rows: int | UnsetType = UNSET
     time_labels: list[str] | UnsetType = UNSET
     comparison_date_range: list[str] | UnsetType = UNSET
