@@ -16,6 +16,6 @@ def action_of(event: Event) -> Action:
     return _action(event.site_id, event.event_type, event.page_url.partition("?")[0])
 
 
-@lru_cache(maxsize=50_000)
+@lru_cache(maxsize=20_000)
 def _action(site_id: int, name: str, page_url: str) -> Action:
     return Action(site_id, clean(name), host_of(page_url), clean(path_of(page_url)))

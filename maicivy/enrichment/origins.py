@@ -92,7 +92,7 @@ def judged_origin(referrer: str, utm: tuple[str, str, str, str, str], click_id: 
     return Origin(referrer, *utm, click_id, clean(source.name), channel_of(signs), reason_of_referrer(host))
 
 
-@lru_cache(maxsize=50_000)
+@lru_cache(maxsize=20_000)
 def _origin(
     referrer: str,
     page_host: str,

@@ -84,7 +84,7 @@ class Expiry:
             return Dropped(table, day, _rows(connection, table, day))
 
     def forget_disused(self) -> int:
-        """Delete rows of the dictionary that no visit refers to any more, when there are many; how many."""
+        """Delete rows of the dictionary that no visit refers to any more; how many."""
         return forget_disused(self._engine)
 
     def is_prepared(self, day: date) -> bool:

@@ -46,24 +46,23 @@ def forget_visits(engine: sa.Engine) -> None:
 
 def test_what_is_in_use_stays(engine: sa.Engine, store: PostgresEventStore) -> None:
     save(store, seen("old", 0), seen("new", 1))
-    assert forget_disused(engine, least=1) == 0
+    assert forget_disused(engine) == 0
     assert counts(engine) == [2, 2, 2, 2]
 
 
 def test_what_only_dropped_visits_had_goes(engine: sa.Engine, store: PostgresEventStore) -> None:
     save(store, seen("old", 0), seen("new", 1))
     forget_visits(engine)
-    assert forget_disused(engine) == 0  # not for four rows
-    assert forget_disused(engine, least=4) == 4
+    assert forget_disused(engine) == 4
     assert counts(engine) == [1, 1, 1, 1]
-    assert forget_disused(engine, least=1) == 0
+    assert forget_disused(engine) == 0
 
 
 def test_who_remembered_a_row_that_went_makes_it_again(engine: sa.Engine, store: PostgresEventStore) -> None:
     for _ in range(2):
         save(store, seen("old", 0), seen("new", 1))  # twice: then the store remembers the rows
     forget_visits(engine)
-    forget_disused(engine, least=1)
+    forget_disused(engine)
     save(store, seen("old", 1))
     assert counts(engine) == [2, 2, 2, 2]
     with engine.connect() as connection:
@@ -81,4 +80,4 @@ def test_an_action_in_the_middle_of_a_visit_is_in_use(engine: sa.Engine, store: 
         store,
         *(event(name, at=NOON + timedelta(minutes=n)) for n, name in enumerate(("page_view", "click", "page_view"))),
     )
-    assert forget_disused(engine, least=1) == 0
+    assert forget_disused(engine) == 0
