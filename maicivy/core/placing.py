@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from maicivy.core.gate import Draft
 from maicivy.core.sites import Site, SiteBook
 from maicivy.errors import Refusal
@@ -23,6 +25,19 @@ def site_of(book: SiteBook, draft: Draft) -> Site:
     if site is None and (default.domain or default.allowed_hosts):
         raise Refusal("unknown_site", f"no site has pages on {host}", "page_url")
     return site or default
+
+
+def check_age(site: Site, draft: Draft, now: datetime, default_days: int) -> None:
+    """Refuse an event that its site would delete at once; `default_days` are those of a site that does not say.
+
+    Raises:
+        Refusal: `timestamp_too_old`.
+    """
+    if draft.timestamp is None:
+        return
+    days = site.retention_days or default_days
+    if draft.timestamp < now - timedelta(days=days):
+        raise Refusal("timestamp_too_old", f"timestamp is older than {days} days", "timestamp")
 
 
 def host_of(page_url: str) -> str:

@@ -22,7 +22,7 @@ from maicivy.core.event_data import storable
 from maicivy.core.events import NO_TRAITS, Event, Traits, uuid7
 from maicivy.core.gate import MAX_BODY_BYTES, Draft, Gate, parse_batch, parse_event
 from maicivy.core.identity import MAX_USER_AGENT_CHARS, Salts, Visitor, client_key, visitor
-from maicivy.core.placing import site_of
+from maicivy.core.placing import check_age, site_of
 from maicivy.core.ports import Sender
 from maicivy.core.senders import asks_not_to_be_tracked, client_address
 from maicivy.core.sites import Site
@@ -66,9 +66,10 @@ def take_event(maicivy: Maicivy, environ: WSGIEnvironment) -> dict[str, object]:
         return {"success": True, "message": NOT_TRACKED}
     now = maicivy.now()
     try:
-        draft = parse_event(read_body(environ, MAX_BODY_BYTES), _gate(maicivy, now))
+        sites = _Sites(maicivy, now)
+        draft = parse_event(read_body(environ, MAX_BODY_BYTES), sites.gate())
         trusted = _is_trusted(maicivy, environ)
-        placed = [(draft, _Sites(maicivy, now).of(draft))]
+        placed = [(draft, sites.of(draft))]
     except Refusal as refusal:
         maicivy.refusals.rejected(refusal.code)
         raise
@@ -79,8 +80,9 @@ def take_event(maicivy: Maicivy, environ: WSGIEnvironment) -> dict[str, object]:
 def take_batch(maicivy: Maicivy, environ: WSGIEnvironment) -> dict[str, object]:
     """The body of the 202 for a request with a batch. Raises what `take_event` does."""
     now = maicivy.now()
+    sites = _Sites(maicivy, now)
     try:
-        parsed = parse_batch(read_body(environ, MAX_BODY_BYTES), _gate(maicivy, now))
+        parsed = parse_batch(read_body(environ, MAX_BODY_BYTES), sites.gate())
         trusted = _is_trusted(maicivy, environ)
     except Refusal as refusal:
         maicivy.refusals.rejected(refusal.code)
@@ -88,7 +90,6 @@ def take_batch(maicivy: Maicivy, environ: WSGIEnvironment) -> dict[str, object]:
     if asks_not_to_be_tracked(environ):
         maicivy.refusals.rejected("do_not_track", len(parsed))
         return {"success": True, "message": NOT_TRACKED, "accepted": 0, "rejected": []}
-    sites = _Sites(maicivy, now)
     placed = []
     rejected = []
     for index, draft in enumerate(parsed):
@@ -122,15 +123,31 @@ def _take(signer: _Signer, placed: Sequence[tuple[Draft, Site]]) -> list[Event]:
 
 
 class _Sites:
-    """Finds the sites of the drafts of one request."""
+    """Finds the sites of the drafts of one request, and says what they take."""
 
     def __init__(self, maicivy: Maicivy, now: datetime) -> None:
+        self._settings = maicivy.settings
+        self._now = now
         self._directory = maicivy.site_directory
         self._book = self._directory.book(now)
         self._is_fresh = False
 
+    def gate(self) -> Gate:
+        """What no site takes is refused before it is known whose it is."""
+        days = self._book.longest_retention(self._settings.retention_days)
+        return Gate(self._now, timedelta(days=days), self._settings.query_params)
+
     def of(self, draft: Draft) -> Site:
-        """The site of a draft; one that was added a moment ago is found, too. Raises what `site_of` does."""
+        """The site of a draft; one that was added a moment ago is found, too.
+
+        Raises:
+            Refusal: as `site_of` and `check_age` do.
+        """
+        site = self._site_of(draft)
+        check_age(site, draft, self._now, self._settings.retention_days)
+        return site
+
+    def _site_of(self, draft: Draft) -> Site:
         try:
             return site_of(self._book, draft)
         except Refusal:
@@ -217,10 +234,6 @@ class _Signer:
             if told and told != place.country:
                 return Place(told)
         return place
-
-
-def _gate(maicivy: Maicivy, now: datetime) -> Gate:
-    return Gate(now, timedelta(days=maicivy.settings.retention_days), maicivy.settings.query_params)
 
 
 def _is_trusted(maicivy: Maicivy, environ: WSGIEnvironment) -> bool:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from maicivy.core.gate import Draft
-from maicivy.core.placing import host_of, site_of
+from maicivy.core.placing import check_age, host_of, site_of
 from maicivy.core.sites import Site, SiteBook
 from maicivy.errors import Refusal
+from tests.events import NOON
 
 SHOP = Site(2, "shop.example", "MC-ABCDEFGHIJ", allowed_hosts=("pay.example", "*.shop.example"))
 BLOG = Site(3, "blog.example", "MC-JIHGFEDCBA")
@@ -59,3 +62,13 @@ def test_an_event_has_one_site_that_has_its_page_or_none(
     else:
         assert site == "unknown_site"
         assert None in meant or (not sites and is_named and book.of_host(host) is None)
+
+
+@pytest.mark.parametrize(("own_days", "days"), [(None, 90), (7, 7), (365, 365)])
+def test_an_event_may_be_as_old_as_its_site_keeps_events(own_days: int | None, days: int) -> None:
+    site = Site(2, retention_days=own_days)
+    check_age(site, Draft("x", {}), NOON, 90)
+    check_age(site, Draft("x", {}, timestamp=NOON - timedelta(days=days)), NOON, 90)
+    older = Draft("x", {}, timestamp=NOON - timedelta(days=days, microseconds=1))
+    with pytest.raises(Refusal, check=lambda refusal: refusal.code == "timestamp_too_old"):
+        check_age(site, older, NOON, 90)

@@ -485,3 +485,20 @@ def test_seentics_batch_is_taken(client: FlaskClient, shop: Site) -> None:
         event = queued(client)[-1]
         assert (event.site_id, event.event_type, event.page_url, event.referrer) == (shop.id, "page_view", "/a", "")
         assert event.traits.screen_width == 800
+
+
+def test_an_event_may_be_as_old_as_its_site_keeps_events_and_no_older(client: FlaskClient) -> None:
+    sites = parts_of(client).sites
+    sites.add({"domain": "brief.example", "retention_days": 7})
+    sites.add({"domain": "long.example", "retention_days": 400})
+
+    def of(domain: str | None, days: int) -> dict[str, Any]:
+        at = (datetime.now(UTC) - timedelta(days=days)).isoformat()
+        return {"event_type": "x", "timestamp": at} | ({"domain": domain} if domain else {})
+
+    for domain, days in ((None, 89), ("brief.example", 6), ("long.example", 399)):
+        assert sent(client, of(domain, days)).event_type == "x"
+    for domain, days in ((None, 91), ("brief.example", 8), ("long.example", 401)):
+        refused(client.post(URL, json=of(domain, days)), 400, "timestamp_too_old", "timestamp")
+    answer = client.post(f"{URL}/batch", json=[of("brief.example", 8), of("long.example", 8)]).get_json()
+    assert [(item["index"], item["code"]) for item in answer["rejected"]] == [(0, "timestamp_too_old")]
