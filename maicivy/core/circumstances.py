@@ -54,6 +54,13 @@ def click_id_of(url: str) -> str:
     return next((name for name in CLICK_IDS if name in found), "") if found else ""
 
 
+def with_click_id(url: str, name: str) -> str:
+    """A stored URL as it has to be sent for `click_id_of` to find `name`; the URL itself when there is none."""
+    if not name:
+        return url
+    return f"{url}&{name}" if "?" in url else f"{url}?{name}"
+
+
 def sites(raw: Mapping[str, Any]) -> tuple[tuple[str, int | str], ...]:
     """The references to a site that are given, each once, behind the member that gives it.
 

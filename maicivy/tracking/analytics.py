@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from flask import Flask, Response, current_app, has_app_context, has_request_context, request
 
+from maicivy.core.dimensions import Place
 from maicivy.core.senders import asks_not_to_be_tracked, client_address
 from maicivy.errors import Refusal
 from maicivy.tracking import hits, rules
 from maicivy.tracking.backlog import ERROR, NO_REQUEST, REFUSED, Backlog
 from maicivy.tracking.http_transport import HttpTransport
 from maicivy.tracking.options import Options, read_options
-from maicivy.tracking.transports import InboxTransport, Transport
+from maicivy.tracking.transports import NOWHERE, InboxTransport, Transport
 
 EXTENSION: Final = "maicivy_tracking"
 
@@ -143,12 +145,13 @@ def _is_static(endpoint: str | None) -> bool:
 
 def _transport(options: Options) -> Transport:
     if options.url:
-        return HttpTransport(options.url, options.token, options.timeout_s)
+        return HttpTransport(options.url, options.token, options.timeout_s, options.site)
     # Here, so that a site that sends over HTTP loads neither redis nor prometheus_client.
     from maicivy.storage.inbox import RedisInbox
     from maicivy.storage.redis_clients import fast_redis
     from maicivy.storage.salts import RedisSaltBox
 
+    assert isinstance(options.site, int)  # `read_options` sees to that
     client = fast_redis(options.redis_url)
     return InboxTransport(
         RedisInbox(client, client, options.inbox_max_bytes),
@@ -156,4 +159,13 @@ def _transport(options: Options) -> Transport:
         options.site,
         options.domain,
         client.close,
+        _locate(options.geo_db),
     )
+
+
+def _locate(geo_db: str) -> Callable[[str], Place]:
+    if not geo_db:
+        return lambda _: NOWHERE
+    from maicivy.geo.atlas import Atlas  # loads maxminddb, which only those need who have a database
+
+    return Atlas(Path(geo_db)).locate

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, quote
 from uuid import UUID
 
+from maicivy.core.circumstances import MAX_LANGUAGE_CHARS, click_id_of, language_of, with_click_id
 from maicivy.core.events import PAGE_VIEW
 from maicivy.core.gate import MAX_EVENT_BYTES, MAX_URL_CHARS, Draft, Gate, parse_event
 from maicivy.core.identity import MAX_USER_AGENT_CHARS
@@ -42,11 +43,13 @@ class Hit(NamedTuple):
     referrer: str
     address: str
     user_agent: str
+    language: str
 
     @property
     def size(self) -> int:
         """Bytes it takes in memory, roughly, rather more than less."""
         strings = len(self.path) + len(self.query) + len(self.referrer) + len(self.user_agent)
+        strings += len(self.language)
         return _HIT_BYTES + strings + len(self.page_url or "") + len(self.data or b"")
 
 
@@ -97,6 +100,9 @@ def draft(hit: Hit, event_id: UUID, gate: Gate, theme_param: str | None) -> Draf
         "visitor_address": hit.address,
         "visitor_user_agent": hit.user_agent,
     }
+    language = language_of(hit.language)
+    if language:
+        rest["language"] = language
     return parse_event(b'{"event_data":%b,%b' % (data, json.dumps(rest)[1:].encode()), gate)
 
 
@@ -119,6 +125,7 @@ def _hit(
         environ.get("HTTP_REFERER", "")[:MAX_HEADER_CHARS],
         address[:MAX_USER_AGENT_CHARS],
         environ.get("HTTP_USER_AGENT", "")[:MAX_USER_AGENT_CHARS],
+        environ.get("HTTP_ACCEPT_LANGUAGE", "")[:MAX_LANGUAGE_CHARS],
     )
 
 
@@ -139,14 +146,17 @@ def _view_data(path: str, query: str, theme_param: str | None) -> dict[str, str]
 
 
 def _page_url(path: str, query: str, gate: Gate) -> str:
-    """Path and allowed query; without the query when that cannot be read or makes the whole too long."""
+    """Path and allowed query; without the query when that cannot be read or makes the whole too long.
+
+    The gate, which notes the name of a click id and then leaves it out, too, is shown that name.
+    """
     if not query:
         return path
     try:
         url = clean_url(f"{path}?{query}", gate.query_params)
     except ValueError:
-        return path
-    return url if len(url) <= MAX_URL_CHARS else path
+        url = path
+    return with_click_id(url if len(url) <= MAX_URL_CHARS else path, click_id_of(f"?{query}"))
 
 
 def _referrer(referrer: str, gate: Gate) -> str:

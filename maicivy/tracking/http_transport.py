@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from maicivy.core.events import timestamp_text
+from maicivy.core.circumstances import with_click_id
+from maicivy.core.events import DEFAULT_SITE, timestamp_text
 from maicivy.core.gate import MAX_BATCH_EVENTS, MAX_BODY_BYTES, Draft
 from maicivy.tracking.transports import NotNow, Receipt
 
@@ -30,13 +31,14 @@ _TRANSIENT = frozenset({408, 425, 429})
 class HttpTransport:
     """Sends batches of at most 500 events and 1 MiB, one after the other."""
 
-    def __init__(self, url: str, token: str, timeout_s: float) -> None:
+    def __init__(self, url: str, token: str, timeout_s: float, site: int | str = DEFAULT_SITE) -> None:
         parts = urlsplit(url)
         self._tls = parts.scheme == "https"
         self._host = parts.hostname or ""
         self._port = parts.port
         self._path = parts.path.rstrip("/") + BATCH_PATH
         self._timeout_s = timeout_s
+        self._said = {} if site == DEFAULT_SITE else {"site_id": site}
         self._headers = {
             "Authorization": f"Bearer {token}",
             "Content-Type": "application/json",
@@ -46,7 +48,7 @@ class HttpTransport:
 
     def prepare(self, drafts: Sequence[Draft], now: datetime) -> list[bytes]:
         """See `Transport`. A parcel is one event's JSON; it keeps the address, for the other side has the salt."""
-        return [_json(draft, now) for draft in drafts]
+        return [_json(draft, now, self._said) for draft in drafts]
 
     def send(self, parcels: Sequence[bytes]) -> Receipt:
         """See `Transport`. A batch that the server refuses as a whole is refused for good, be it for a wrong token."""
@@ -94,8 +96,9 @@ class HttpTransport:
         return response.status, response.headers, answer
 
 
-def _json(draft: Draft, now: datetime) -> bytes:
+def _json(draft: Draft, now: datetime, said: dict[str, Any]) -> bytes:
     event: dict[str, Any] = {
+        **said,
         "id": str(draft.id),
         "timestamp": timestamp_text(draft.timestamp or now),
         "event_type": draft.event_type,
@@ -104,7 +107,9 @@ def _json(draft: Draft, now: datetime) -> bytes:
         "visitor_user_agent": draft.visitor_user_agent or "",
     }
     if draft.page_url:
-        event["page_url"] = draft.page_url
+        event["page_url"] = with_click_id(draft.page_url, draft.traits.click_id)
+    if draft.traits.language:
+        event["language"] = draft.traits.language
     if draft.referrer:
         event["referrer"] = draft.referrer
     return msgspec.json.encode(event)

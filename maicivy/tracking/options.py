@@ -5,12 +5,14 @@ A wrong option is the one thing the hook complains about loudly: at start, all p
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from maicivy.config import MIN_TOKEN_CHARS
+from maicivy.core.circumstances import MAX_REFERENCE_CHARS
 from maicivy.core.events import DEFAULT_SITE
 from maicivy.errors import SettingsError
 
@@ -29,8 +31,10 @@ class Options:
         url: where a maicivy elsewhere answers, such as `https://stats.example.org`; a path is kept as prefix.
         token: `MAICIVY_INGEST_TOKEN` of that maicivy, needed with `url`: it lets this site say who its visitors are.
         enabled: False installs nothing and needs neither transport: for tests and for development.
-        site: number of the site in maicivy; with `url` the token decides instead.
-        domain: registrable domain that visitor ids are made with; must be what maicivy has for the site.
+        site: number of the site in maicivy; with `url` its measurement id or domain will do, too.
+        domain: further part of visitor ids, with `redis_url`. The API makes them without one: leave it empty.
+        geo_db: a database of places (mmdb), or a directory with some, to tell visitors' countries by, with `redis_url`;
+            with `url` the other side looks them up.
         include: path rules; when given, only paths that match one are recorded, and the built-in exclusions
             (`rules.NOT_PAGES`) no longer apply. `*` stands for any characters: `/cv`, `/blog/*`.
         exclude: path rules that are never recorded; they win over `include`.
@@ -52,8 +56,9 @@ class Options:
     url: str = ""
     token: str = ""
     enabled: bool = True
-    site: int = DEFAULT_SITE
+    site: int | str = DEFAULT_SITE
     domain: str = ""
+    geo_db: str = ""
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     theme_param: str | None = "theme"
@@ -103,6 +108,8 @@ def _unusable(options: Options) -> list[str]:
         return ["set either redis_url (maicivy's Redis) or url (a maicivy elsewhere), or enabled=False"]
     if options.redis_url and not options.secret_key:
         return ["redis_url needs secret_key, the SECRET_KEY of the maicivy installation"]
+    if options.redis_url and not isinstance(options.site, int):
+        return ["site must be a number with redis_url: only a maicivy that is asked over HTTP knows its other names"]
     if options.url and len(options.token) < MIN_TOKEN_CHARS:
         return [f"url needs token, the MAICIVY_INGEST_TOKEN of that maicivy ({MIN_TOKEN_CHARS} characters or more)"]
     return []
@@ -181,14 +188,29 @@ def _rules(value: Any) -> tuple[str, ...]:
     return rules
 
 
+def _site(value: Any) -> int | str:
+    if isinstance(value, str):
+        if not 0 < len(_text(value)) <= MAX_REFERENCE_CHARS:
+            raise ValueError(value)
+        return value
+    return _whole(1, 2**31 - 1)(value)
+
+
+def _path(value: Any) -> str:
+    if value is not None and "\0" in str(os.fspath(value)):
+        raise ValueError(value)
+    return "" if value is None else str(os.fspath(value))
+
+
 _READERS: Final[Mapping[str, tuple[Callable[[Any], Any], str]]] = {
     "redis_url": (_redis_url, "a URL that begins with redis://, rediss:// or unix://"),
     "secret_key": (_secret, "text"),
     "url": (_http_url, "an http:// or https:// URL without user, query and fragment"),
     "token": (_token, "ASCII text without white space"),
     "enabled": (_flag, "True or False"),
-    "site": (_whole(1, 2**31 - 1), "a number from 1"),
+    "site": (_site, "a number from 1, a measurement id or a domain"),
     "domain": (_text, "a domain name"),
+    "geo_db": (_path, "a path"),
     "include": (_rules, "a list of paths such as /cv or /blog/*"),
     "exclude": (_rules, "a list of paths such as /cv or /blog/*"),
     "theme_param": (lambda value: _text(value) or None, "the name of a query parameter, or None"),

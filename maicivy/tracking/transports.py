@@ -7,12 +7,15 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol
 from uuid import UUID
 
-from maicivy.core.events import Event
+from maicivy.core.circumstances import joined
+from maicivy.core.dimensions import Place
+from maicivy.core.events import Event, Traits
 from maicivy.core.gate import Draft
-from maicivy.core.identity import visitor
+from maicivy.core.identity import MAX_USER_AGENT_CHARS, visitor
 from maicivy.core.ports import Inbox, SaltBox
 from maicivy.errors import InboxFull, Unavailable
 
+NOWHERE: Final = Place()
 APPEND_EVENTS: Final = 500
 """Events of one append: as many as one batch of the API."""
 
@@ -64,15 +67,25 @@ class InboxTransport:
     Nobody rings the worker: that would need Celery in the host's process. The sweeper of Celery beat looks into the
     inbox every 2 s, so an event of the hook is counted within about that time (at once when the API is in use too).
 
-    The address ends in `prepare`, where it becomes the visitor id with the salts that `salts` keeps a copy of.
+    The address ends in `prepare`, where it becomes the visitor id with the salts that `salts` keeps a copy of, and a
+    place, as far as `locate` knows.
     """
 
-    def __init__(self, inbox: Inbox, salts: SaltBox, site_id: int, domain: str, close: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        inbox: Inbox,
+        salts: SaltBox,
+        site_id: int,
+        domain: str,
+        close: Callable[[], None],
+        locate: Callable[[str], Place] = lambda _: NOWHERE,
+    ) -> None:
         self._inbox = inbox
         self._salts = salts
         self._site_id = site_id
         self._domain = domain
         self._close = close
+        self._locate = locate
 
     def prepare(self, drafts: Sequence[Draft], now: datetime) -> list[Event]:
         """See `Transport`."""
@@ -82,9 +95,10 @@ class InboxTransport:
             raise NotNow(str(error)) from error
         events = []
         for draft in drafts:
-            who = visitor(
-                salts, self._site_id, self._domain, draft.visitor_address or "", draft.visitor_user_agent or ""
-            )
+            address, user_agent = draft.visitor_address or "", draft.visitor_user_agent or ""
+            who = visitor(salts, self._site_id, self._domain, address, user_agent)
+            place = self._locate(address)
+            seen = Traits(user_agent[:MAX_USER_AGENT_CHARS], "", place.country, place.region, place.city)
             events.append(
                 draft.event(
                     new_id=draft.id or UUID(int=0),  # a draft of the hook always has an id
@@ -92,6 +106,7 @@ class InboxTransport:
                     visitor_id=who.id,
                     previous_visitor_id=who.previous_id,
                     now=now,
+                    traits=joined(draft.traits, seen),
                 )
             )
         return events

@@ -16,7 +16,7 @@ import pytest
 import redis
 from flask import Flask, Response, jsonify, redirect, request, stream_with_context
 
-from maicivy.core.events import Event, decode
+from maicivy.core.events import Event, Traits, decode
 from maicivy.core.identity import visitor
 from maicivy.errors import SettingsError
 from maicivy.standalone.datadir import DataDir
@@ -26,6 +26,7 @@ from maicivy.storage import keys
 from maicivy.storage.redis_clients import fast_redis
 from maicivy.storage.salts import RedisSaltBox
 from maicivy.tracking import Analytics
+from tests.geo.mmdb import write
 from tests.tracking.stub_server import serving
 
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -121,6 +122,20 @@ def test_a_page_view_reaches_the_inbox_as_the_visitor_that_maicivy_itself_would_
     assert abs((event.created_at - began).total_seconds()) < 60
     assert b"192.0.2.7" not in b"".join(redis_client.dump(key) or b"" for key in redis_client.scan_iter())
     assert analytics.stats()["sent"] == 1
+
+
+def test_what_the_worker_needs_to_know_of_the_visitor_goes_with_the_view(
+    record: Record, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    write(tmp_path / "places.mmdb", {"192.0.2.0/24": {"country_code": "DE", "state1": "Hesse", "city": "Kassel"}})
+    app, analytics = record(geo_db=tmp_path, site=3)
+    headers = {"User-Agent": "B" * 600, "Accept-Language": "de-DE,de;q=0.7"}
+    visit = {"headers": headers, "environ_base": {"REMOTE_ADDR": "192.0.2.7"}}
+    app.test_client().get("/cv?gclid=secret&utm_source=a", **visit)
+    assert analytics.flush()
+    (event,) = inbox(redis_client)
+    assert event.traits == Traits("B" * 512, "de", "DE", "Hesse", "Kassel", click_id="gclid")
+    assert (event.page_url, event.site_id) == ("/cv?utm_source=a", 3)
 
 
 @pytest.mark.parametrize(

@@ -195,3 +195,26 @@ def test_tracked_events_pass_the_same_gate_as_those_of_the_api(
 
 def test_surrogates_and_nul_become_replacement_characters() -> None:
     assert said("click", {"a\x00": "b\ud800"}).event_data == {"a\ufffd": "b\ufffd"}
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [("", ""), ("de-AT,de;q=0.9", "de"), ("*", ""), ("\u00e4", ""), ("x" * 9000, ""), ("en" + " " * 9000, "en")],
+)
+def test_the_language_is_the_browsers_first(header: str, language: str) -> None:
+    assert viewed(HTTP_ACCEPT_LANGUAGE=header).traits.language == language
+
+
+@pytest.mark.parametrize(
+    ("query", "click_id", "page_url"),
+    [
+        ("gclid=1", "gclid", "/"),
+        ("gclid=1&theme=a", "gclid", "/?theme=a"),
+        ("msclkid=a b", "msclkid", "/"),
+        ("fbclid=1&utm_source=" + "x" * 600, "fbclid", "/"),
+        ("a=gclid", "", "/"),
+    ],
+)
+def test_of_a_click_id_the_name_is_kept(query: str, click_id: str, page_url: str) -> None:
+    view = viewed(QUERY_STRING=query)
+    assert (view.traits.click_id, view.page_url) == (click_id, page_url)

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 
+from maicivy.core.events import Traits
 from maicivy.core.gate import MAX_BODY_BYTES, Draft, Gate, parse_batch
 from maicivy.tracking import http_transport
 from maicivy.tracking.http_transport import HttpTransport
@@ -78,6 +79,18 @@ def test_an_unknown_address_is_sent_as_such(stub: Stub) -> None:
         }
     ]
     transport.close()
+
+
+def test_language_click_id_and_site_travel_too() -> None:
+    told = Traits(language="fr", click_id="gclid")
+    views = [
+        Draft("page_view", {}, url, id=UUID(int=1), timestamp=NOON, traits=told) for url in ("/a", "/a?utm_term=b")
+    ]
+    transport = HttpTransport("http://127.0.0.1:1", TOKEN, 5.0, "shop.example")
+    arrived = parse_batch(b"[" + b",".join(transport.prepare(views, NOON)) + b"]", Gate(NOON, timedelta(days=90)))
+    assert [(one.page_url, one.traits, one.sites) for one in arrived if isinstance(one, Draft)] == [
+        (view.page_url, told, (("site_id", "shop.example"),)) for view in views
+    ]
 
 
 def test_batches_hold_at_most_500_events_and_1_mib_and_share_a_connection(stub: Stub) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,6 +40,11 @@ def test_disabled_needs_no_transport() -> None:
     assert not read_options({"enabled": False}, {}).enabled
 
 
+def test_over_http_a_site_may_be_named_by_any_of_its_names_and_a_path_may_be_a_path() -> None:
+    assert read_options(HTTP, {"MAICIVY_SITE": "MC-ABCDEFGHIJ"}).site == "MC-ABCDEFGHIJ"
+    assert read_options(INBOX | {"site": 3, "geo_db": Path("/srv/geo")}, {}).geo_db == "/srv/geo"
+
+
 @pytest.mark.parametrize(
     ("given", "named"),
     [
@@ -56,6 +62,11 @@ def test_disabled_needs_no_transport() -> None:
         (INBOX | {"redis_url": "https://stats.example.org"}, "redis_url"),
         (INBOX | {"site": 0}, "site"),
         (INBOX | {"site": True}, "site"),
+        (INBOX | {"site": "shop.example"}, "site"),
+        (HTTP | {"site": ""}, "site"),
+        (HTTP | {"site": "x" * 254}, "site"),
+        (INBOX | {"geo_db": 3}, "geo_db"),
+        (INBOX | {"geo_db": "a\0b"}, "geo_db"),
         (INBOX | {"include": ["cv"]}, "include"),
         (INBOX | {"exclude": 3}, "exclude"),
         (INBOX | {"exclude": [3]}, "exclude"),
