@@ -59,15 +59,23 @@ def init_app(app: Flask, settings: Settings) -> None:
         COMPRESS_ALGORITHM=["gzip"],
         COMPRESS_MIN_SIZE=GZIP_MIN_BYTES,
         COMPRESS_LEVEL=GZIP_LEVEL,
-        COMPRESS_MIMETYPES=["application/json", "text/html", "text/css", "text/csv", "text/javascript", "text/plain"],
+        COMPRESS_MIMETYPES=[
+            "application/json",
+            "application/msgpack",
+            "text/html",
+            "text/css",
+            "text/csv",
+            "text/javascript",
+            "text/plain",
+        ],
         COMPRESS_REGISTER=False,
     )
     compress: Callable[[Response], Response] = Compress(app).after_request
 
     @app.after_request
     def gzip(response: Response) -> Response:
-        # Answers to events are a hundred bytes: 9 us to find out that there is nothing to gain.
-        return response if request.method == "POST" else compress(response)
+        # What events get, receipts and refusals, is a hundred bytes: 9 us to find out that there is nothing to gain.
+        return response if request.method == "POST" and response.status_code != 200 else compress(response)
 
     app.wsgi_app = _Envelope(app.wsgi_app, settings.cors_origins)  # type: ignore[method-assign]
 

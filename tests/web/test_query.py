@@ -118,6 +118,15 @@ def test_an_answer_may_be_message_pack(parts: Maicivy, client: FlaskClient) -> N
     assert msgspec.msgpack.decode(response.data)["results"] == [{"metrics": [0, 0], "dimensions": []}]
 
 
+@pytest.mark.parametrize("accept", ["application/json", "application/msgpack"])
+def test_a_long_answer_is_compressed(client: FlaskClient, accept: str) -> None:
+    body = LEAST | {"date_range": "91d", "dimensions": ["time:day"], "include": {"time_labels": True}}
+    response = client.post(URL, json=body, headers={"Accept": accept, "Accept-Encoding": "gzip"})
+    assert response.headers["Content-Encoding"] == "gzip"
+    assert {"Accept", "Accept-Encoding"} <= set(response.headers["Vary"].split(", "))
+    assert len(response.data) < 1000
+
+
 @pytest.mark.parametrize(
     ("body", "status", "code", "field"),
     [
