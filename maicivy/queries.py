@@ -39,7 +39,7 @@ from maicivy.core.query import Filter, How, Query, Row, Rows
 from maicivy.core.query_filters import without_events
 from maicivy.core.query_language import MAX_LIMIT, Question, resolve, time_dimension
 from maicivy.core.sites import Site
-from maicivy.errors import Unavailable
+from maicivy.errors import Refusal, Unavailable
 from maicivy.joint import Joint
 from maicivy.metrics import CACHE_HITS, CACHE_MISSES, QUERY_DURATION
 
@@ -121,7 +121,7 @@ class Queries:
         if plan.other is None:
             seq, results = rows.seq, [result(query, row) for row in rows.rows]
         else:
-            others = self._figures(plan.other)
+            others = self._compared_with(plan.other)
             if len(others.rows) == MAX_LIMIT:
                 warnings.append(_CUT)
             seq, results = min(rows.seq, others.seq), compared_results(query, plan.other, laid, rows.rows, others.rows)
@@ -136,6 +136,14 @@ class Queries:
             comparison_date_range=UNSET if plan.other is None else _seconds(plan.other),
         )
         return Answer(results, meta, _echo(plan)), seq
+
+    def _compared_with(self, other: Query) -> Rows:
+        try:
+            return self._figures(other)
+        except Refusal as refusal:
+            if refusal.code != "not_kept":
+                raise
+            raise Refusal(refusal.code, refusal.message, "include.comparisons") from refusal
 
     def _figures(self, query: Query) -> Rows:
         """The rows of `query`, shares and rates among the metrics."""

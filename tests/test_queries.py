@@ -349,6 +349,16 @@ def test_with_other_dimensions_or_on_a_later_page_no_rows_are_added() -> None:
         assert ask(store, include={"comparisons": {"mode": "previous_period"}}, **members).results == []
 
 
+def test_what_is_not_kept_is_told_of_the_range_that_wanted_it() -> None:
+    def not_kept(query: Query) -> list[Row]:
+        raise Refusal("not_kept", "kept since yesterday only", "date_range")
+
+    for replies, field in (([not_kept], "date_range"), ([rows(1), not_kept], "include.comparisons")):
+        with pytest.raises(Refusal) as refused:
+            ask(FakeStore(*replies), include={"comparisons": {"mode": "year_over_year"}})
+        assert (refused.value.code, refused.value.field) == ("not_kept", field)
+
+
 @pytest.mark.parametrize(
     ("metric", "before", "after", "changed"),
     [
