@@ -23,6 +23,7 @@ from uuid import UUID
 
 import msgspec
 
+from maicivy.core.circumstances import click_id_of
 from maicivy.core.gate import MAX_FUTURE, MAX_URL_CHARS
 from maicivy.core.tallies import MAX_LABEL_CHARS
 from maicivy.core.urls import clean_url
@@ -106,12 +107,13 @@ class Line(msgspec.Struct, frozen=True, gc=False):
 
 
 class PageView(msgspec.Struct, frozen=True, gc=False):
-    """What is kept of a line that is a page view; URLs are clean."""
+    """What is kept of a line that is a page view; URLs are clean. Of a click id its name is kept."""
 
     page_url: str
     path: str
     theme: str | None
     referrer: str
+    click_id: str = ""
 
 
 def parse_line(raw: bytes) -> Line:
@@ -162,7 +164,8 @@ def page_view(line: Line, query_params: frozenset[str]) -> PageView | Skip:
     if refused is not None:
         return refused
     page_url = _clean(f"{path}?{query}", query_params) if query else path
-    return PageView(page_url or path, path, _theme(query), _clean(line.referrer, query_params))
+    click_id = click_id_of(f"?{query}") if query else ""
+    return PageView(page_url or path, path, _theme(query), _clean(line.referrer, query_params), click_id)
 
 
 def out_of_time(at: datetime, now: datetime, retention: timedelta) -> Skip | None:

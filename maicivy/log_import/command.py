@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from maicivy.core.access_log import Skip
-from maicivy.core.events import timestamp_text
-from maicivy.errors import Unavailable
+from maicivy.core.events import DEFAULT_SITE, timestamp_text
+from maicivy.errors import Refusal, Unavailable
 
 if TYPE_CHECKING:  # imported in `run`, so that --help is instant
     from maicivy.bootstrap import Maicivy
@@ -68,6 +68,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="move all lines in time, so that the last one happens now and the gaps stay; reads the input twice",
     )
     log.add_argument(
+        "--site", metavar="SITE", help="the site's number, measurement id or domain (default: the default site)"
+    )
+    log.add_argument(
         "--timeout",
         type=_seconds,
         default=DEFAULT_TIMEOUT_S,
@@ -112,12 +115,16 @@ def _plan(parts: Maicivy, arguments: argparse.Namespace) -> Plan:
     from maicivy.log_import.importer import Plan  # see `run`
 
     now = parts.now()
+    site = parts.site_directory.book(now).named(DEFAULT_SITE if arguments.site is None else arguments.site)
+    if site is None:
+        raise Refusal("unknown_site", "there is no such site", "site")
     return Plan(
         now=now,
         retention=timedelta(days=parts.settings.retention_days),
         query_params=parts.settings.query_params,
         salts=parts.salts.current(now),
         secret_key=parts.settings.secret_key,
+        site_id=site.id,
         shift_to_now=arguments.shift_to_now,
         timeout_s=arguments.timeout,
     )
@@ -137,6 +144,7 @@ def _import(parts: Maicivy, sources: Sequence[Source], plan: Plan) -> int:
                 say=say,
                 sleep=time.sleep,
                 monotonic=time.monotonic,
+                locate=parts.atlas.locate,
             ),
         )
         interrupted = True

@@ -25,6 +25,8 @@ from maicivy.core.access_log import (
     page_view,
     parse_line,
 )
+from maicivy.core.dimensions import Place
+from maicivy.core.event_data import storable
 from maicivy.core.events import DEFAULT_SITE, PAGE_VIEW, Event, Traits
 from maicivy.core.gate import MAX_BATCH_EVENTS
 from maicivy.core.identity import MAX_USER_AGENT_CHARS, Salts, visitor_on
@@ -34,6 +36,7 @@ from maicivy.log_import.source import InputUnreadable, Source
 SHOWN_UNREADABLE: Final = 10
 RING_EVERY_EVENTS: Final = 10 * MAX_BATCH_EVENTS
 LINES_PER_STEP: Final = 2_000
+_NOWHERE: Final = Place()
 _FIRST_WAIT_S: Final = 0.2
 _LONGEST_WAIT_S: Final = 5.0
 
@@ -101,6 +104,7 @@ class Surroundings:
         say: one line for the person who waits.
         sleep: seconds -> waits that long.
         monotonic: seconds that only go forward.
+        locate: the place of an address, as far as it is known.
     """
 
     inbox: Collector
@@ -109,6 +113,7 @@ class Surroundings:
     say: Callable[[str], None]
     sleep: Callable[[float], Any]
     monotonic: Callable[[], float]
+    locate: Callable[[str], Place] = lambda _: _NOWHERE
 
 
 class LogImport:
@@ -197,7 +202,14 @@ class LogImport:
         plan = self._plan
         data = {"path": view.path} if view.theme is None else {"path": view.path, "theme": view.theme}
         visitor = visitor_on(plan.salts, at.date(), plan.site_id, plan.domain, line.address, line.user_agent)
-        traits = Traits(user_agent=line.user_agent[:MAX_USER_AGENT_CHARS])
+        place = self._around.locate(line.address)
+        traits = Traits(
+            user_agent=storable(line.user_agent[:MAX_USER_AGENT_CHARS]),
+            country=place.country,
+            region=place.region,
+            city=place.city,
+            click_id=view.click_id,
+        )
         return Event(
             event_id, plan.site_id, visitor, None, PAGE_VIEW, data, view.page_url, view.referrer, 0, at, traits
         )

@@ -183,3 +183,14 @@ def test_the_help_says_what_a_repeat_rests_on(capsys: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit):
         import_log("--help")
     assert "7 to 14 days" in capsys.readouterr().out
+
+
+def test_a_log_may_be_of_another_site(parts: Maicivy, tmp_path: Path) -> None:
+    shop = parts.sites.add({"domain": "shop.example"})
+    log = str(write_log(tmp_path / "a.log", [log_line(datetime.now(UTC))]))
+    assert import_log(log, "--site", shop.measurement_id) == 0
+    [(_, fields)] = parts.redis.xrange(keys.INBOX)
+    [event] = [event for name, raw in fields.items() if name != b"n" for event in decode(raw)]
+    assert event.site_id == shop.id
+    with pytest.raises(MaicivyError, match="no such site"):
+        import_log(log, "--site", "elsewhere.example")

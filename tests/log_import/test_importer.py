@@ -14,6 +14,7 @@ import pytest
 import redis
 
 from maicivy.core.access_log import Skip
+from maicivy.core.dimensions import Place
 from maicivy.core.events import Event, Traits, decode
 from maicivy.core.identity import Salts
 from maicivy.errors import InboxFull, Unavailable
@@ -122,6 +123,19 @@ def test_a_page_view_says_what_the_hook_would_say(
     assert view.created_at == NOW - timedelta(minutes=80)
     assert view.traits == Traits(user_agent=FIREFOX)  # without one, all of them would be taken for bots
     assert arrived(redis_client)[7].event_data == {"path": "/caf%C3%A9"}
+
+
+def test_place_and_click_id_are_those_of_the_line_and_what_cannot_be_stored_is_replaced(
+    inbox: RedisInbox, waiting: Waiting, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    around = replace(waiting.around(inbox), locate={"192.0.2.16": Place("DE", "Hesse", "Kassel")}.__getitem__)
+    line = log_line(NOW, "/cv?gclid=1", user_agent=r"a\x00b", address="192.0.2.16")
+    source = Source(str(write_log(tmp_path / "a.log", [line])))
+    LogImport(replace(PLAN, site_id=3), around).run([source])
+    source.close()
+    [view] = arrived(redis_client)
+    assert (view.site_id, view.page_url) == (3, "/cv")
+    assert view.traits == Traits("a\ufffdb", "", "DE", "Hesse", "Kassel", click_id="gclid")
 
 
 def test_no_address_reaches_the_inbox(import_files: Import, redis_client: redis.Redis, tmp_path: Path) -> None:
