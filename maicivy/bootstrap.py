@@ -18,12 +18,14 @@ from maicivy.ingest import Ingest
 from maicivy.queries import Queries
 from maicivy.queue import CeleryDoorbell, celery_app
 from maicivy.reports import Reports
+from maicivy.seentics import Seentics
 from maicivy.storage.aggregates import RedisAggregates
 from maicivy.storage.bell import Bell
 from maicivy.storage.buckets import Buckets
 from maicivy.storage.connections import postgres_engine
 from maicivy.storage.counters import RedisCounters
 from maicivy.storage.event_queries import PostgresEventQueries
+from maicivy.storage.event_samples import PostgresEventSamples
 from maicivy.storage.event_store import PostgresEventStore
 from maicivy.storage.expiry import Expiry
 from maicivy.storage.heartbeats import Heartbeats
@@ -56,6 +58,7 @@ class Maicivy:
     counters: RedisCounters
     reports: Reports
     queries: Queries
+    seentics: Seentics
     live: RedisLiveFeed
     refusals: Refusals
     salts: RedisSaltBox
@@ -95,6 +98,7 @@ def build(settings: Settings) -> Maicivy:
     live = RedisLiveFeed(fast, blocking)
     sites = PostgresSites(engine, fast)
     rollups = Rollups(aggregates, settings.timezone)
+    queries = Queries(PostgresVisitQueries(engine, settings.timezone), RedisQueryCache(fast), settings.timezone)
     bell = Bell(fast)
     return Maicivy(
         settings=settings,
@@ -108,7 +112,8 @@ def build(settings: Settings) -> Maicivy:
         ingest=Ingest(inbox, store, counters, aggregation, live, settings.ingest_batch),
         counters=counters,
         reports=Reports(counters, PostgresEventQueries(engine), settings.timezone),
-        queries=Queries(PostgresVisitQueries(engine, settings.timezone), RedisQueryCache(fast), settings.timezone),
+        queries=queries,
+        seentics=Seentics(queries, counters, PostgresEventSamples(engine), settings.timezone),
         live=live,
         refusals=Refusals(fast),
         salts=RedisSaltBox(fast, settings.secret_key),

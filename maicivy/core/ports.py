@@ -7,7 +7,7 @@ end. Times are aware and UTC unless a name says otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Protocol
 from uuid import UUID
@@ -240,6 +240,33 @@ class Counters(Protocol):
 
     def last_seen(self, visitors: Iterable[tuple[int, UUID]]) -> dict[tuple[int, UUID], float]:
         """Unix second of the latest event of each visitor that was seen in the last half hour."""
+
+
+class Presence(Protocol):
+    """Who is here now."""
+
+    def active(self, site_ids: Sequence[int], now: float) -> dict[int, int]:
+        """Site -> visitors seen in the last 300 s, without bots. One pipeline."""
+
+
+class EventSamples(Protocol):
+    """What single events of a type look like."""
+
+    def latest(
+        self,
+        site_id: int,
+        event_types: Sequence[str],
+        start: datetime,
+        end: datetime,
+        conditions: Mapping[str, str],
+        limit: int,
+    ) -> list[tuple[str, str]]:
+        """(type, event_data as JSON text) of up to `limit` of the latest events of each type, latest first.
+
+        `conditions` are on the visit (`country`, `device`, `browser`, `os`, `utm_source`, `utm_medium`,
+        `utm_campaign`) and on the event (`page_path`). Only people's events with a short object that is not empty, and
+        only those among the latest of the site: of a type that is rare there may be none.
+        """
 
 
 class LiveFeed(Protocol):

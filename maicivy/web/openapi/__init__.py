@@ -21,6 +21,8 @@ from maicivy.web.openapi.paths import collect_paths, docs_paths, live_paths, ops
 from maicivy.web.openapi.queries import TYPES as QUERY_TYPES
 from maicivy.web.openapi.queries import query_paths
 from maicivy.web.openapi.reads import read_paths
+from maicivy.web.openapi.seentics import TYPES as SEENTICS_TYPES
+from maicivy.web.openapi.seentics import seentics_paths
 from maicivy.web.openapi.sites import TYPES as SITE_TYPES
 from maicivy.web.openapi.sites import site_paths
 
@@ -50,6 +52,7 @@ _TYPES: Final = (
     *wire.SERVER_MESSAGES,
     *SITE_TYPES,
     *QUERY_TYPES,
+    *SEENTICS_TYPES,
     wire.Ask,
 )
 
@@ -84,6 +87,7 @@ def document() -> Json:
         "tags": [{"name": name, "description": text} for name, text in TAGS],
         "paths": read_paths()
         | query_paths()
+        | seentics_paths()
         | collect_paths()
         | live_paths()
         | site_paths()

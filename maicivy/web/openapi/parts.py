@@ -14,11 +14,12 @@ Json = dict[str, Any]
 
 REF: Final = "#/components/schemas/{name}"
 
-READ, QUERY, COLLECT, LIVE = "Read", "Query", "Collect", "Live"
+READ, QUERY, SEENTICS, COLLECT, LIVE = "Read", "Query", "Seentics", "Collect", "Live"
 SITES, OPS, DOCS = "Sites", "Operate", "Describe"
 TAGS: Final = (
     (READ, "Answers to questions. Each may be kept for a second and revalidated with its ETag."),
     (QUERY, "Any figure of a site, by any dimension: in the shapes of Plausible's Stats API v2."),
+    (SEENTICS, "Figures of a site in the shapes that clients of Seentics expect, without the envelope."),
     (COLLECT, "Events in. 202 means durable: from then on no crash of any process loses the event."),
     (LIVE, "Events as they are counted, over a WebSocket."),
     (SITES, "What is measured. Changing them takes the admin token, and so does reading one that is not public."),
