@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from maicivy.core.ports import Clock
-from maicivy.core.sites import Site, SiteBook
+from maicivy.core.sites import VISITS_KEPT_LONGER, Site, SiteBook
 from maicivy.errors import Unavailable
 from maicivy.storage.expiry import Dropped, Expiry, Hindrance
 from maicivy.storage.site_rows import SiteRows
@@ -37,9 +37,9 @@ _OUTDATED: Final = 3
 log = logging.getLogger(__name__)
 
 
-_TABLES: Final = (("analytics_events", 0), ("visits", 1), ("visitors", 1))
+_TABLES: Final = (("analytics_events", 0), ("visits", VISITS_KEPT_LONGER), ("visitors", 1))
 """What goes, and how many days later. Ids live for two days, so a day's visitors may still occur in the rows of the day
-after; and so may its visits, of which the rollups of that day are made."""
+after."""
 
 
 class Cleared(msgspec.Struct, frozen=True):

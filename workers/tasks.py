@@ -68,7 +68,7 @@ def do_upkeep() -> None:
 
 @_task(queue.RETENTION)
 def retire() -> None:
-    parts().buckets.refresh(parts().now())  # what is dropped must have been rolled up
+    parts().buckets.refresh(parts().now(), parts().settings.retention_days)  # what is dropped must have been rolled up
     parts().buckets.expire(parts().now())
     sites, days = parts().sites.all(), parts().settings.retention_days
     retention.run_sites(parts().expiry, parts().site_rows, sites, parts().now, days)
@@ -79,7 +79,7 @@ def retire() -> None:
 
 @_task(queue.ROLL_UP)
 def roll_up() -> None:
-    parts().buckets.refresh(parts().now())
+    parts().buckets.refresh(parts().now(), parts().settings.retention_days)
 
 
 @_task(queue.RECONCILE)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, time, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -31,6 +32,11 @@ _IPV4: Final = re.compile(rf"(?:{_OCTET}\.){{3}}{_OCTET}")
 _ZONE: Final = re.compile(r"(?!posix/|right/)[A-Za-z][A-Za-z0-9_+-]{0,31}(?:/[A-Za-z0-9_+-]{1,31}){0,2}")
 # Files beside the zones that ZoneInfo reads as such: they are no zones, or another one on every machine.
 _NO_ZONES: Final = frozenset({"Factory", "localtime", "posixrules"})
+
+
+VISITS_KEPT_LONGER: Final = 2
+"""Days for which visits outlive the events that they are made of. An event that is just young enough to be taken may
+have its day rolled up anew, by the clock of any zone, and to that belongs what goes on from the day before."""
 
 
 class Site(msgspec.Struct, frozen=True):
@@ -123,6 +129,12 @@ class SiteBook:
         if found is not None or not self._by_host:
             return found
         return next((self._by_host[name] for name in _wildcards(host) if name in self._by_host), None)
+
+
+def visits_kept_from(now: datetime, retention_days: int) -> datetime:
+    """The moment from which on all visits of a site are there; of those that began before it, some may be gone."""
+    first_day = (now - timedelta(days=retention_days + VISITS_KEPT_LONGER)).date()
+    return datetime.combine(first_day, time(), UTC)
 
 
 def host_name(text: str) -> str:

@@ -8,7 +8,7 @@ unless they were marked again meanwhile. A bucket that is marked, or has not clo
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from maicivy.core.buckets import Grain, starts
+from maicivy.core.sites import visits_kept_from
 from maicivy.metrics import DATABASE_DURATION, timed
 from maicivy.storage.connections import postgres_errors
 from maicivy.storage.visit_filters import Values
@@ -30,10 +31,14 @@ _HOUR: Final = timedelta(hours=1)
 _FIGURES: Final = (*WHOLE, *PARTS)
 _AGAIN: Final = tuple(f"{name}_again" for name in WHOLE)
 _SITES: Final = (
-    "/* buckets.sites */ SELECT DISTINCT d.site_id, s.timezone FROM dirty_hours d JOIN sites s ON s.id = d.site_id"
+    "/* buckets.sites */ SELECT DISTINCT d.site_id, s.timezone, s.retention_days"
+    " FROM dirty_hours d JOIN sites s ON s.id = d.site_id"
 )
 _DIRTY: Final = """/* buckets.dirty */
 SELECT hour, seq, rolled FROM dirty_hours WHERE site_id = :site_id AND hour < :before ORDER BY hour
+"""
+_MADE: Final = """/* buckets.made */
+SELECT start FROM buckets WHERE site_id = :site_id AND grain = 'day' AND dimension = 'all' AND start = ANY (:starts)
 """
 _DELETE: Final = """/* buckets.make */
 DELETE FROM buckets WHERE site_id = :site_id AND grain = :grain AND start = ANY (:starts)
@@ -83,22 +88,25 @@ class Buckets:
         self._engine = engine
         self._zone = zone
 
-    def refresh(self, now: datetime, most: int = 400) -> int:
+    def refresh(self, now: datetime, retention_days: int | None = None, most: int = 400) -> int:
         """Make what is marked and closed, at most about `most` days, the latest first; how many buckets were made.
 
-        Each day is a transaction of its own. None is made while somebody else is at it. Safe to repeat.
+        A day of which visits may be gone already keeps the buckets that it has; `retention_days` are those of sites
+        that do not say (None: nothing ever goes). Each day is a transaction of its own. None is made while somebody
+        else is at it. Safe to repeat.
         """
         made = 0
         with postgres_errors(), self._engine.connect() as lock:
             if not lock.scalar(sa.text("/* buckets.lock */ SELECT pg_try_advisory_lock(:key)"), {"key": REFRESH_LOCK}):
                 return 0
             try:
-                sites = [
-                    (row.site_id, ZoneInfo(row.timezone or str(self._zone))) for row in lock.execute(sa.text(_SITES))
-                ]
+                sites = lock.execute(sa.text(_SITES)).all()
                 lock.commit()
-                for site_id, zone in sites:
-                    made += self._refresh(site_id, zone, now, most)
+                for row in sites:
+                    zone = ZoneInfo(row.timezone or str(self._zone))
+                    days = row.retention_days or retention_days
+                    kept_from = visits_kept_from(now, days) if days is not None else None
+                    made += self._refresh(row.site_id, zone, now, kept_from, most)
             finally:
                 lock.execute(sa.text("/* buckets.lock */ SELECT pg_advisory_unlock(:key)"), {"key": REFRESH_LOCK})
         if made:
@@ -118,7 +126,7 @@ class Buckets:
         with postgres_errors(), self._engine.begin() as connection:
             forget(connection, site_id)
 
-    def _refresh(self, site_id: int, zone: ZoneInfo, now: datetime, most: int) -> int:
+    def _refresh(self, site_id: int, zone: ZoneInfo, now: datetime, kept_from: datetime | None, most: int) -> int:
         with self._engine.begin() as connection:
             dirty = connection.execute(sa.text(_DIRTY), {"site_id": site_id, "before": now}).all()
         if not dirty:
@@ -126,13 +134,18 @@ class Buckets:
         hours = {row.hour: row.seq for row in dirty}
         days = _touched(Grain.DAY, hours, zone)[-most:]
         closed = [day for day in days if day[1] <= now]
+        final = self._final(site_id, [start for start, _ in closed if kept_from and _before(start, zone) < kept_from])
         made = 0
-        for start, end in reversed(closed):
-            made += self._make(site_id, zone, start, end)
-        covered = [hour for hour in hours if _covers(closed, hour)]
-        self._settle(_CLEAN, site_id, covered, hours)
+        left = set(hours)
+        for n, (start, end) in enumerate(reversed(closed), 1):
+            if start not in final:
+                made += self._make(site_id, zone, start, end)
+            # An hour that two days share is settled with the second of them.
+            covered = {hour for hour in left if _covers(closed[-n:], hour)}
+            self._settle(_CLEAN, site_id, covered, hours)
+            left -= covered
         # Of a day that goes on, hours that are over are made already, so that today by the hour costs little.
-        waiting = {row.hour: row.seq for row in dirty if row.hour not in set(covered) and row.rolled != row.seq}
+        waiting = {row.hour: row.seq for row in dirty if row.hour in left and row.rolled != row.seq}
         over = [hour for hour in _touched(Grain.HOUR, waiting, zone) if hour[1] <= now and not _covers(closed, hour[0])]
         if over:
             self._make_hours(site_id, [start for start, _ in over])
@@ -140,7 +153,14 @@ class Buckets:
             self._settle(_ROLLED, site_id, [hour for hour in waiting if _covers(over, hour)], waiting)
         return made
 
-    def _settle(self, statement: str, site_id: int, hours: Sequence[datetime], seqs: dict[datetime, int]) -> None:
+    def _final(self, site_id: int, starts: Sequence[datetime]) -> set[datetime]:
+        """Of days, those that have been made."""
+        if not starts:
+            return set()
+        with self._engine.begin() as connection:
+            return set(connection.execute(sa.text(_MADE), {"site_id": site_id, "starts": list(starts)}).scalars())
+
+    def _settle(self, statement: str, site_id: int, hours: Collection[datetime], seqs: dict[datetime, int]) -> None:
         if hours:
             with self._engine.begin() as connection:
                 values = {"site_id": site_id, "hours": list(hours), "seqs": [seqs[hour] for hour in hours]}
@@ -148,7 +168,7 @@ class Buckets:
 
     def _make(self, site_id: int, zone: ZoneInfo, start: datetime, end: datetime) -> int:
         """A closed day and its hours."""
-        before = starts(Grain.DAY, start - _HOUR, start, zone)[0]
+        before = _before(start, zone)
         hours = starts(Grain.HOUR, start, end, zone)
         both = (before, start)
         with timed(DATABASE_DURATION, "make_buckets"), self._engine.begin() as connection:
@@ -179,6 +199,11 @@ def forget(connection: sa.Connection, site_id: int) -> None:
     """The same, in the transaction of whoever changes the site."""
     connection.execute(sa.text(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'"))
     connection.execute(sa.text(_FORGET), {"site_id": site_id})
+
+
+def _before(start: datetime, zone: ZoneInfo) -> datetime:
+    """Start of the day before; what goes on from it is told apart."""
+    return starts(Grain.DAY, start - _HOUR, start, zone)[0]
 
 
 def _touched(grain: Grain, hours: dict[datetime, int], zone: ZoneInfo) -> list[tuple[datetime, datetime]]:

@@ -36,7 +36,7 @@ _DIRTY: Final = sa.text("""/* expiry.is_dirty */
 SELECT EXISTS (
     SELECT FROM dirty_hours WHERE (CAST(:site_id AS int) IS NULL OR site_id = :site_id)
     AND hour >= CAST(:day AS timestamp) AT TIME ZONE 'UTC'
-    AND hour < CAST(:day AS timestamp) AT TIME ZONE 'UTC' + interval '1 day'
+    AND hour < CAST(:day AS timestamp) AT TIME ZONE 'UTC' + interval '3 days'
 )
 """)
 
@@ -182,7 +182,9 @@ class Expiry:
 
 
 def is_dirty(connection: sa.Connection, day: date, site_id: int | None = None) -> bool:
-    """Whether hours of a UTC day, of one site or of any, have yet to be rolled up from visits."""
+    """Whether visits of a UTC day, of one site or of any, are wanted yet: to roll up that day, or one of the next two,
+    on which they may go on.
+    """
     return bool(connection.execute(_DIRTY, {"day": day, "site_id": site_id}).scalar_one())
 
 

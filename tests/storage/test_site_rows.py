@@ -24,7 +24,7 @@ from tests.events import event
 from tests.test_aggregation import aggregates
 
 NOW = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=1)
-AGES = (0, 2, 6, 7, 8, 9, 32)
+AGES = (0, 2, 7, 8, 9, 10, 33)
 
 
 @pytest.fixture
@@ -103,12 +103,11 @@ def test_a_site_that_keeps_less_loses_old_rows_and_every_counter_stays_as_it_was
     cleared = retire(parts)
     assert cleared == dry
     assert [(item.site_id, item.day, item.rows) for item in cleared if item.table == "analytics_events"] == [
-        (brief.id, day(9).date(), 3),
-        (brief.id, day(8).date(), 3),
+        (brief.id, day(age).date(), 3) for age in (10, 9, 8)
     ]
-    assert rows(parts, "analytics_events", brief.id) == 12
+    assert rows(parts, "analytics_events", brief.id) == 9
     assert rows(parts, "analytics_events", 1) == 18
-    assert rows(parts, "visits", brief.id) == 3 * 5  # a day longer: rollups of the day after are made of them
+    assert rows(parts, "visits", brief.id) == 3 * 5  # two days longer
     assert rows(parts, "visits", 1) == 3 * 6
     assert parts.aggregation.rebuild()
     assert aggregates(redis_client) == before
@@ -137,12 +136,12 @@ def test_a_site_that_keeps_more_keeps_the_partition_and_the_others_lose_their_ro
     rolled_up(parts)
     before = aggregates(redis_client)
     cleared = retire(parts)
-    assert {(item.site_id, item.day) for item in cleared if item.table == "analytics_events"} == {(1, day(32).date())}
+    assert {(item.site_id, item.day) for item in cleared if item.table == "analytics_events"} == {(1, day(33).date())}
     assert rows(parts, "analytics_events", long.id) == 21
     assert rows(parts, "analytics_events", 1) == 18
     parts.sites.remove(long.id)
     retire(parts)
-    assert day(32).date() not in parts.expiry.days("analytics_events")
+    assert day(33).date() not in parts.expiry.days("analytics_events")
     assert parts.aggregation.rebuild()
     assert aggregates(redis_client) == before
 
@@ -190,16 +189,44 @@ def test_a_rollup_that_somebody_was_making_meanwhile_is_not_kept(
 
 
 def test_visits_wait_until_they_are_rolled_up(parts: Maicivy, brief: Site) -> None:
-    fill(parts, 1, brief.id, ages=(0, 9, 32))
-    assert parts.site_rows.expire("visits", day(9).date(), brief.id) is Hindrance.DIRTY
-    assert parts.expiry.drop("visits", day(32).date()) is Hindrance.DIRTY
+    fill(parts, 1, brief.id, ages=(0, 10, 33))
+    assert parts.site_rows.expire("visits", day(10).date(), brief.id) is Hindrance.DIRTY
+    assert parts.expiry.drop("visits", day(33).date()) is Hindrance.DIRTY
     retire(parts)
     assert (rows(parts, "visits", 1), rows(parts, "analytics_events", 1)) == (9, 6)
     rolled_up(parts)
-    run(parts, f"INSERT INTO dirty_hours (site_id, hour, seq) VALUES (1, '{day(9)}', 1)")  # another site's
-    assert parts.site_rows.expire("visits", day(9).date(), brief.id) == 3
+    run(parts, f"INSERT INTO dirty_hours (site_id, hour, seq) VALUES (1, '{day(10)}', 1)")  # another site's
+    assert parts.site_rows.expire("visits", day(10).date(), brief.id) == 3
     retire(parts)
     assert rows(parts, "visits", 1) == 6
+
+
+def buckets(parts: Maicivy) -> dict[tuple[int, datetime], tuple[object, ...]]:
+    """What the rollups say of each day."""
+    query = "SELECT site_id, start, visitors, visits, pageviews FROM buckets WHERE grain = 'day' AND dimension = 'all'"
+    with parts.engine.connect() as connection:
+        return {(row.site_id, row.start): tuple(row)[2:] for row in connection.execute(sa.text(query))}
+
+
+def test_days_of_which_visits_are_gone_keep_their_buckets_whatever_is_judged_anew(parts: Maicivy, brief: Site) -> None:
+    fill(parts, 1, brief.id, ages=(2, 7, 8, 9, 10))
+    parts.buckets.refresh(NOW, 30)
+    before = buckets(parts)
+    assert len(before) >= 10
+    cleared = retire(parts)
+    assert [item.day for item in cleared if item.table == "visits"] == [day(10).date()]
+    marked = "SELECT DISTINCT site_id, date_trunc('hour', started), 99 FROM visits"
+    run(parts, f"INSERT INTO dirty_hours (site_id, hour, seq) {marked} ON CONFLICT DO NOTHING")
+    run(parts, "UPDATE buckets SET pageviews = '{77}' WHERE pageviews <> '{}'")
+    parts.buckets.refresh(NOW, 30)
+    after = buckets(parts)
+    assert after.keys() == before.keys()
+    stayed = {at for at, told in after.items() if told[2] == [77]}
+    assert {site for site, _ in stayed} == {brief.id}
+    assert all(after[at] == before[at] for at in after.keys() - stayed)
+    assert max(start for _, start in stayed) < day(8)
+    with parts.engine.connect() as connection:
+        assert connection.execute(sa.text("SELECT count(*) FROM dirty_hours")).scalar_one() == 0
 
 
 def test_runs_side_by_side_count_each_row_once(parts: Maicivy, brief: Site, redis_client: redis.Redis) -> None:
@@ -210,7 +237,7 @@ def test_runs_side_by_side_count_each_row_once(parts: Maicivy, brief: Site, redi
         for one in [pool.submit(retire, parts) for _ in range(4)]:
             one.result()
     retire(parts)
-    assert rows(parts, "analytics_events", brief.id) == 12
+    assert rows(parts, "analytics_events", brief.id) == 9
     assert parts.aggregation.rebuild()
     assert aggregates(redis_client) == before
 
