@@ -74,7 +74,9 @@ EVENT_CODES: Final[dict[str, Meaning]] = {
         "A member cannot name a site, or members name different ones; or a site cannot be like that. `field` names"
         " the member to blame.",
     ),
-    "unknown_site": Meaning(400, "There is no such site, or none with pages on that host. 404 where the path names it."),
+    "unknown_site": Meaning(
+        400, "There is no such site, or none with pages on that host. 404 where the path names it."
+    ),
     "host_not_allowed": Meaning(400, "The event names a site that has no pages on the host of `page_url`."),
     "invalid_language": Meaning(400, "`language` is not a language tag."),
     "invalid_screen": Meaning(400, f"`screen_width` or `screen_height` is not whole pixels from 1 to {MAX_SCREEN_PX}."),
