@@ -75,6 +75,13 @@ _METHODS: Final[dict[Metric, str]] = {
     "time_on_page": "mean",
     "scroll_depth": "mean",
 }
+REACH: Final = sa.text(
+    """
+    /* visit_queries.reach */
+    SELECT min(started) FROM crossings
+    WHERE site_id = :site_id AND day = (CAST(:start AS timestamptz) AT TIME ZONE 'UTC')::date
+    """
+)
 _BY_DAY: Final = "sum of the visitors of each day: ids rotate at 00:00 UTC"
 _STANDING: Final = sa.text(
     """
@@ -122,6 +129,7 @@ class Plan:
         self._raw = self._needs_raw()
         self.seq = 0
         self._decide(connection, zone)
+        self._read = [self._slice(connection, first, last) for first, last in self._slices]
 
     def how(self, metric: Metric) -> How:
         """What is to be said about a metric of the answer."""
@@ -207,6 +215,12 @@ class Plan:
                 "date_range",
             )
 
+    def _slice(self, connection: sa.Connection, first: int, last: int) -> Slice:
+        query, bounds = self._query, self._bounds
+        start = max(query.start, bounds[first - 1])
+        reach = connection.scalar(REACH, {"site_id": query.site_id, "start": start}) or start
+        return Slice(query.start, query.end, bounds, self._groups, first, last, reach)
+
     def _full_end(self) -> datetime:
         """Where the last bucket ends, however much of it the query is about."""
         last = self._bounds[-1]
@@ -232,8 +246,8 @@ class Plan:
 
     def _grouped(self) -> str:
         """Sums by group and dimensions, over all that the plan reads."""
-        query, dims = self._query, self._dims
-        parts = [self._fresh(Slice(query.start, query.end, self._bounds, self._groups, *part)) for part in self._slices]
+        dims = self._dims
+        parts = [self._fresh(part) for part in self._read]
         if self._rolled:
             parts.append(self._from_rollups())
         if not parts:
@@ -274,7 +288,8 @@ class Plan:
             self._raw,
             self._sums,
         )
-        return fresh(question, part, self.values, with_visitors="visitors" in query.metrics)
+        relation = Relation(question, part, self.values).rows()
+        return fresh(question, relation, with_visitors="visitors" in query.metrics)
 
     def _from_rollups(self) -> str:
         """The same from rollups."""
@@ -307,8 +322,9 @@ class Plan:
         )
 
 
-def fresh(question: Question, part: Slice, values: Values, *, with_visitors: bool, split: bool = False) -> str:
-    """Figures of one slice by group and dimensions: `grp`, dimensions, `touches`, `visitors` and the sums.
+def fresh(question: Question, relation: str, *, with_visitors: bool, split: bool = False) -> str:
+    """Figures of a relation (a SELECT of the question's columns) by group and dimensions: `grp`, dimensions, `touches`,
+    `visitors` and the sums.
 
     With `split` also by whether they are a bot's (`bot`), and with what the bucket before has counted already apart
     (`NAME_again`) instead of taken off.
@@ -320,20 +336,20 @@ def fresh(question: Question, part: Slice, values: Values, *, with_visitors: boo
     selected = [*keys, *net, *(question.again if split else [])]
     columns = [*figures, *(question.again if split else [])]
     sums = ", ".join(f"sum({name}) AS {name}" for name in ["touches", *columns])
-    relation = (
+    counted = (
         f"(SELECT {', '.join(selected)}, touches, who, bucket, {'NULL::boolean' if split else 'bot'} AS of_bot"
-        f" FROM ({Relation(question, part, values).rows()}) AS r ({', '.join(question.columns)})) AS r"
+        f" FROM ({relation}) AS r ({', '.join(question.columns)})) AS r"
     )
     if not with_visitors:
-        return f"SELECT {', '.join(keys)}, NULL::bigint AS visitors, {sums} FROM {relation} GROUP BY {', '.join(keys)}"
+        return f"SELECT {', '.join(keys)}, NULL::bigint AS visitors, {sums} FROM {counted} GROUP BY {', '.join(keys)}"
     # Who has no other visit is no other visitor either, and need not be told apart from others.
     by_visitor = (
-        f"SELECT {', '.join(keys)}, who, {sums} FROM {relation}"
+        f"SELECT {', '.join(keys)}, who, {sums} FROM {counted}"
         f" GROUP BY {', '.join(keys)}, who, CASE WHEN who IS NULL THEN NULL ELSE bucket END,"
         " CASE WHEN who IS NULL THEN NULL ELSE of_bot END"
     )
-    counted = "sum(CASE WHEN who IS NULL THEN touches ELSE least(touches, 1) END) AS visitors"
-    return f"SELECT {', '.join(keys)}, {counted}, {sums} FROM ({by_visitor}) AS w GROUP BY {', '.join(keys)}"
+    visitors = "sum(CASE WHEN who IS NULL THEN touches ELSE least(touches, 1) END) AS visitors"
+    return f"SELECT {', '.join(keys)}, {visitors}, {sums} FROM ({by_visitor}) AS w GROUP BY {', '.join(keys)}"
 
 
 def _is_one_value(condition: Filter | None) -> bool:

@@ -19,6 +19,10 @@ from maicivy.storage.connections import postgres_errors
 from maicivy.storage.visit_plan import Plan
 
 STATEMENT_TIMEOUT_S: Final = 10
+_LIMITS: Final = (
+    f"/* visit_queries.ask */ SELECT set_config('statement_timeout', '{STATEMENT_TIMEOUT_S}s', true),"
+    " set_config('work_mem', '32MB', true)"
+)
 
 _FIRST: Final = sa.text(
     """
@@ -69,7 +73,7 @@ class PostgresVisitQueries:
             return "\n".join(line for (line,) in lines)
 
     def _answer(self, connection: sa.Connection, query: Query) -> Rows:
-        connection.execute(sa.text(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT_S}s'"))
+        connection.execute(sa.text(_LIMITS))
         plan = Plan(connection, query, self._zone)
         result = connection.execute(sa.text(plan.statement()), plan.values.bound).all()
         width = len(query.dimensions)

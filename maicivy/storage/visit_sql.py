@@ -27,6 +27,9 @@ WHOLE: Final = ("visits", "bounces", "entries", "duration_us", "readers", "scrol
 PARTS: Final = ("pageviews", "events", "engaged_ms")
 """Figures that add up as they are."""
 
+IDS: Final = ("client_id", "place_id", "origin_id", "entry_id", "exit_id")
+"""Columns of visits that may stand for dimensions, which are looked up afterwards."""
+
 _KEY: Final = "site_id, visitor_id, started"
 _DURATION: Final = "(date_part('epoch', v.ended - v.started) * 1000000)::bigint"
 _BOUNCED: Final = "(v.pageviews <= 1 AND v.interactions = 0)::int"
@@ -60,6 +63,7 @@ class Slice(msgspec.Struct, frozen=True):
         bounds: where its buckets begin, ascending; the first may begin before `start`.
         groups: for each bucket the instant that its group begins at. Figures of whole visits count once in a group.
         first, last: numbers of the first and the last bucket of the slice, from 1.
+        reach: no visit that touches the slice began before this; it keeps partitions out that could hold none.
     """
 
     start: datetime
@@ -68,6 +72,7 @@ class Slice(msgspec.Struct, frozen=True):
     groups: tuple[datetime, ...]
     first: int
     last: int
+    reach: datetime
 
     @property
     def is_aligned(self) -> bool:
@@ -211,12 +216,16 @@ class Relation:
             dims.append(f"v.{dim}" if name.startswith("visit:") else f"{self._of_happening(name)} AS {dim}")
             keys.append(f"v.{dim}" if name.startswith("visit:") else dim)
         visit = "v.site_id, v.visitor_id, v.started, v.ended, v.shape, v.bot, v.pageviews, v.interactions, v.entry_id"
+        entered = ""
+        if "event:page" in self._question.dimensions and self._question.sums & {"bounces", "entries"}:
+            visit += ", entered.page"
+            entered = " LEFT JOIN actions AS entered ON entered.id = v.entry_id"
         filtered = "" if self._question.filter is None else f" AND {self._condition(self._question.filter)}"
         return (
             f"SELECT {', '.join([visit, *dims, *([bucket] if bucket else [])])},"
             " sum(h.n) AS n, coalesce(sum(h.n) FILTER (WHERE h.name = 'page_view'), 0) AS views,"
             " sum(h.engaged_ms) AS engaged_ms, max(h.scroll) AS scroll"
-            f" FROM ({visits}) AS v CROSS JOIN LATERAL ({self._happenings()}) AS h"
+            f" FROM ({visits}) AS v{entered} CROSS JOIN LATERAL ({self._happenings()}) AS h"
             f" WHERE {condition}{filtered} GROUP BY {', '.join([visit, *keys, *(['bucket'] if bucket else [])])}"
         )
 
@@ -240,7 +249,8 @@ class Relation:
             f"SELECT {selected} FROM visits v {self._joins}"
             f" WHERE {wanted} AND v.started >= {day} AND v.started < {self._end}"
             f" UNION ALL SELECT {selected} FROM visits v {self._joins}"
-            f" WHERE {wanted} AND v.started < {day}"
+            f" WHERE {wanted} AND v.started >= {self._values.bind(self._part.reach, 'timestamptz')}"
+            f" AND v.started < {day}"
             f" AND (v.site_id, v.visitor_id, v.started) IN (SELECT {_KEY} FROM crossings"
             f" WHERE site_id = {self._site} AND day = ({day} AT TIME ZONE 'UTC')::date)"
         )
@@ -295,11 +305,13 @@ class Relation:
 
     @property
     def _selected(self) -> str:
-        return "".join(
-            f", coalesce(of_{dim}.{OF_VISITS[name][2]}, '') AS {dim}"
-            for dim, name in zip(self._question.dims, self._question.dimensions, strict=True)
-            if name in OF_VISITS
-        )
+        selected = []
+        for dim, name in zip(self._question.dims, self._question.dimensions, strict=True):
+            if name in IDS:
+                selected.append(f", v.{name} AS {dim}")
+            elif name in OF_VISITS:
+                selected.append(f", coalesce(of_{dim}.{OF_VISITS[name][2]}, '') AS {dim}")
+        return "".join(selected)
 
     def _list(self, prefix: str) -> str:
         return "".join(f"{prefix}{dim}, " for dim in self._question.dims)
@@ -345,7 +357,7 @@ class Relation:
 
     def _of_happenings(self) -> dict[str, str]:
         counts = "(v.n > 0)::int"
-        entered = self._entered()
+        entered = self._entered() if self._question.sums & {"bounces", "entries"} else "1"
         return {
             "visits": counts,
             "bounces": f"({counts} * {_BOUNCED} * {entered})",
@@ -367,7 +379,7 @@ class Relation:
             conditions.append(self._entry_condition(pages))
         for dim, name in zip(self._question.dims, self._question.dimensions, strict=True):
             if name == "event:page":
-                conditions.append(f"v.{dim} = (SELECT page FROM actions WHERE id = v.entry_id)")
+                conditions.append(f"v.{dim} = v.page")
         return f"({' AND '.join(conditions)})::int" if conditions else "1"
 
     def _entry_condition(self, condition: Filter) -> str:
