@@ -38,6 +38,7 @@ UNKNOWN_REFRESH_S: Final = 1.0
 COPY_TIMEOUT_S: Final = 2
 """A statement of the copying takes no longer: a request may be waiting for it."""
 
+_NOTHING: Final = SiteBook()
 _LOCK: Final = 0x6D61_6905
 _ALPHABET: Final = string.ascii_uppercase + string.digits
 _COLUMNS: Final = "id, domain, measurement_id, timezone, retention_days, is_public, allowed_hosts"
@@ -179,6 +180,10 @@ class SiteDirectory:
         """All sites, for somebody who named one that `book` does not know: at most `UNKNOWN_REFRESH_S` old."""
         return self._renewed(self._clock().timestamp(), UNKNOWN_REFRESH_S)
 
+    def knows(self) -> bool:
+        """Whether anybody has ever told which sites there are; until then, `book` has the default one only."""
+        return self._book is not None and self._book is not _NOTHING
+
     def forget(self) -> None:
         """Ask anew at the next look: this process has just changed something."""
         self._asked_at = -math.inf
@@ -186,11 +191,11 @@ class SiteDirectory:
     def _renewed(self, now_s: float, max_age_s: float) -> SiteBook:
         # While one asks, the others go by what they know; only those who know nothing wait.
         if not self._lock.acquire(blocking=self._book is None):
-            return self._book or SiteBook()
+            return self._book or _NOTHING
         try:
             if self._book is None or abs(now_s - self._asked_at) >= max_age_s:
                 self._asked_at = now_s
-                self._book = self._read() or self._book or SiteBook()
+                self._book = self._read() or self._book or _NOTHING
             return self._book
         finally:
             self._lock.release()

@@ -73,6 +73,9 @@ def take_event(maicivy: Maicivy, environ: WSGIEnvironment) -> dict[str, object]:
     except Refusal as refusal:
         maicivy.refusals.rejected(refusal.code)
         raise
+    except Unavailable:
+        maicivy.refusals.shed(1)
+        raise
     signed = _take(_Signer(maicivy, environ, now, trusted), placed)
     return {"success": True, "message": TRACKED, "id": signed[0].id}
 
@@ -100,6 +103,9 @@ def take_batch(maicivy: Maicivy, environ: WSGIEnvironment) -> dict[str, object]:
         except Refusal as refusal:
             maicivy.refusals.rejected(refusal.code)
             rejected.append({"index": index, "code": refusal.code, "message": refusal.message})
+        except Unavailable:
+            maicivy.refusals.shed(len(parsed) - len(rejected))
+            raise
     signed = _take(_Signer(maicivy, environ, now, trusted), placed)
     return {"success": True, "accepted": len(signed), "rejected": rejected}
 
@@ -142,6 +148,7 @@ class _Sites:
 
         Raises:
             Refusal: as `site_of` and `check_age` do.
+            Unavailable: it names a site, and nobody tells which ones there are.
         """
         site = self._site_of(draft)
         check_age(site, draft, self._now, self._settings.retention_days)
@@ -154,6 +161,8 @@ class _Sites:
             if self._is_fresh:
                 raise
             self._is_fresh, self._book = True, self._directory.refresh()
+            if draft.sites and not self._directory.knows():  # a refusal would be for good
+                raise Unavailable("redis", "nobody tells which sites there are") from None
             return site_of(self._book, draft)
 
 

@@ -19,6 +19,7 @@ from maicivy.config import Settings
 from maicivy.core.events import Event, Traits, decode
 from maicivy.core.sites import Site
 from maicivy.storage import keys
+from maicivy.storage.sites import SiteDirectory
 from maicivy.web import create_app
 from tests.geo.mmdb import write
 
@@ -502,3 +503,14 @@ def test_an_event_may_be_as_old_as_its_site_keeps_events_and_no_older(client: Fl
         refused(client.post(URL, json=of(domain, days)), 400, "timestamp_too_old", "timestamp")
     answer = client.post(f"{URL}/batch", json=[of("brief.example", 8), of("long.example", 8)]).get_json()
     assert [(item["index"], item["code"]) for item in answer["rejected"]] == [(0, "timestamp_too_old")]
+
+
+def test_while_nobody_tells_which_sites_there_are_an_event_that_names_one_may_come_again(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SiteDirectory, "_read", lambda _: None)
+    named = {"event_type": "x", "site_id": 2}
+    refused(client.post(URL, json=named), 503, "unavailable")
+    refused(client.post(BATCH, json=[{"event_type": "X"}, {"event_type": "x"}, named]), 503, "unavailable")
+    assert sent(client, {"event_type": "x"}).site_id == 1
+    assert ledger(client) == {"received": 5, "shed": 3, "rejected:invalid_event_type": 1}
