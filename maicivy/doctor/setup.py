@@ -1,15 +1,16 @@
-"""Checks of what surrounds the servers: settings, secrets, disk."""
+"""Checks of what surrounds the servers: settings, secrets, the database of places, disk."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
 from maicivy.config import MIN_SECRET_CHARS, Settings
 from maicivy.doctor.examine import Check, Installation
 from maicivy.doctor.findings import Verdict, ok, problem, warning
+from maicivy.geo.atlas import Atlas
 
 MIN_DISTINCT_CHARS: Final = 8
 LITTLE_DISK_BYTES: Final = 1 << 30
@@ -67,6 +68,18 @@ def judge_disk(free_bytes: int, where: Path) -> Verdict:
     return ok(seen)
 
 
+def judge_places(kinds: Sequence[str], used: Path, is_there: bool) -> Verdict:
+    """`kinds` are the databases of places that open; `is_there` says whether there is anything at `used` at all."""
+    if kinds:
+        return ok(f"visitors' places are told by {' and '.join(kinds)}")
+    if is_there:
+        return warning(
+            f"no database of places in {used} can be read",
+            "Visitors have no country. Replace it: `maicivy geo update`.",
+        )
+    return ok("there is no database of places, so no visitor has a country (`maicivy geo update` gets one)")
+
+
 def _is_weak(secret: str) -> bool:
     return len(secret) < MIN_SECRET_CHARS or len(set(secret)) < MIN_DISTINCT_CHARS
 
@@ -91,6 +104,12 @@ def _look_at_disk(at: Installation) -> tuple[int, Path]:
     return shutil.disk_usage(where).free, where
 
 
+def _look_at_places(at: Installation) -> tuple[Sequence[str], Path, bool]:
+    used = at.settings.geo_db
+    kinds = [str(database.database_type) for database in Atlas(used).databases()]
+    return kinds, used, any(used.glob("*.mmdb")) if used.is_dir() else used.exists()
+
+
 def _generated_in(settings: Settings) -> Path | None:
     path = settings.data_dir / "secret_key"
     try:
@@ -107,5 +126,6 @@ CHECKS: Final = (
     Check("secret key", _look_at_secret, judge_secret),
     Check("ingest token", _look_at_token, judge_token),
     Check("admin token", _look_at_admin_token, judge_admin_token),
+    Check("places", _look_at_places, judge_places),
     Check("disk", _look_at_disk, judge_disk),
 )

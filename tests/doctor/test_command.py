@@ -66,7 +66,7 @@ def test_where_nothing_runs_it_says_how_to_start(bare: pytest.MonkeyPatch, capsy
     assert lines[-3:] == [
         "problem  maicivy: it is not running",
         "         -> Start it with bin/up",
-        "4 ok, 0 warnings, 1 problem",
+        "5 ok, 0 warnings, 1 problem",
     ]
 
 
@@ -100,7 +100,7 @@ def server(
 def problems(capsys: pytest.CaptureFixture[str], *arguments: str) -> set[str]:
     main(["doctor", "--json", *arguments])
     checks = json.loads(capsys.readouterr().out)["checks"]
-    assert len(checks) == 41
+    assert len(checks) == 42
     return {check["check"] for check in checks if check["state"] == "problem"}
 
 

@@ -15,6 +15,7 @@ from maicivy.doctor import setup
 from maicivy.doctor.examine import examine
 from maicivy.doctor.findings import State
 from maicivy.doctor.setup import judge_admin_token, judge_disk, judge_secret, judge_token
+from tests.geo.mmdb import write
 
 RANDOM = "9f2c4b7a81d35e60c4a9b8d7e6f50123"
 FILE = Path("/data/secret_key")
@@ -103,3 +104,12 @@ def test_a_generated_key_is_recognised_and_a_data_directory_need_not_exist(tmp_p
     assert (
         given["disk"] is not State.PROBLEM or os.statvfs(tmp_path).f_bavail * os.statvfs(tmp_path).f_frsize < 200 << 20
     )
+
+
+def test_a_database_of_places_may_be_missing_but_not_broken(tmp_path: Path) -> None:
+    settings = Settings.from_env({"MAICIVY_DATA_DIR": str(tmp_path), "SECRET_KEY": RANDOM})
+    assert looked_at(settings)["places"] is State.OK
+    write(settings.geo_db / "a.mmdb", {"8.8.8.0/24": {"country_code": "US"}})
+    assert looked_at(settings)["places"] is State.OK
+    (settings.geo_db / "a.mmdb").write_bytes(b"no database")
+    assert looked_at(settings)["places"] is State.WARNING
