@@ -327,7 +327,7 @@ def _insert(
     figures = fresh(question, relation, with_visitors=True, split=True)
     # A day's group is it and the day before; the other grains are their own groups.
     start = "grp" if grain is not Grain.DAY else values.bind(part.bounds[-1], "timestamptz")
-    value = "d0" if question.dimensions else "''"
+    value = "d0" if question.dimensions else "''::text"
     order = f"ORDER BY visitors DESC, {value}"
     columns = ["values", "visitors", *_FIGURES, *_AGAIN]
     arrays = [f"array_agg({value} {order})"]
