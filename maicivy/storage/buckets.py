@@ -139,17 +139,18 @@ class Buckets:
         days = _touched(Grain.DAY, hours, zone)[-most:]
         closed = [day for day in days if day[1] <= now]
         final = self._final(site_id, [start for start, _ in closed if kept_from and _before(start, zone) < kept_from])
+        stale = {row.hour for row in dirty if row.rolled != row.seq}
         made = 0
         left = set(hours)
         for n, (start, end) in enumerate(reversed(closed), 1):
             if start not in final:
-                made += self._make(site_id, zone, start, end)
+                made += self._make(site_id, zone, start, end, stale)
             # An hour that two days share is settled with the second of them.
             covered = {hour for hour in left if _covers(closed[-n:], hour)}
             self._settle(_CLEAN, site_id, covered, hours)
             left -= covered
         # Of a day that goes on, hours that are over are made already, so that today by the hour costs little.
-        waiting = {row.hour: row.seq for row in dirty if row.hour in left and row.rolled != row.seq}
+        waiting = {hour: hours[hour] for hour in left & stale}
         over = [hour for hour in _touched(Grain.HOUR, waiting, zone) if hour[1] <= now and not _covers(closed, hour[0])]
         if over:
             self._make_hours(site_id, [start for start, _ in over])
@@ -170,17 +171,19 @@ class Buckets:
                 values = {"site_id": site_id, "hours": list(hours), "seqs": [seqs[hour] for hour in hours]}
                 connection.execute(sa.text(statement), values)
 
-    def _make(self, site_id: int, zone: ZoneInfo, start: datetime, end: datetime) -> int:
-        """A closed day and its hours."""
+    def _make(self, site_id: int, zone: ZoneInfo, start: datetime, end: datetime, stale: Collection[datetime]) -> int:
+        """A closed day, its minutes, and those of its hours in which something is `stale`."""
         before = _before(start, zone)
-        hours = starts(Grain.HOUR, start, end, zone)
+        changed = _touched(Grain.HOUR, dict.fromkeys(stale, 0), zone)
+        hours = [hour for hour, _ in changed if start <= hour < end]
         both = (before, start)
         with timed(DATABASE_DURATION, "make_buckets"), self._engine.begin() as connection:
             _prepare(connection, site_id, Grain.DAY, [start])
             reach = _reach(connection, site_id, start)
             _fill(connection, site_id, Grain.DAY, Slice(before, end, both, (before, before), 2, 2, reach))
             connection.execute(sa.text(_LONG), {"site_id": site_id, "day": start, "before": before})
-        self._make_hours(site_id, hours)
+        if hours:
+            self._make_hours(site_id, hours)
         self._make_minutes(site_id, starts(Grain.MINUTE, start, end, zone), end)
         return 1 + len(hours)
 
