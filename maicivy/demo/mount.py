@@ -48,4 +48,5 @@ def hook_options(settings: Settings) -> dict[str, Any]:
         "secret_key": settings.secret_key,
         "inbox_max_bytes": settings.inbox_max_bytes,
         "trusted_proxies": settings.trusted_proxies,
+        "geo_db": settings.geo_db,
     }

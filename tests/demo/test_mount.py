@@ -47,4 +47,5 @@ def test_the_demo_records_into_the_installation_it_is_part_of(settings: Settings
         "secret_key": settings.secret_key,
         "inbox_max_bytes": settings.inbox_max_bytes,
         "trusted_proxies": 2,
+        "geo_db": settings.geo_db,
     }
