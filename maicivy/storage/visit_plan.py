@@ -6,6 +6,7 @@ enough to answer; everything else from visits, and where those are too coarse fr
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -180,11 +181,12 @@ class Plan:
             self._refuse_forgotten(query.start, found.earliest, raw_since)
             self._slices = everything
             return
-        rolled, dirty = set(found.rolled), sorted(found.dirty)
+        rolled = set(found.rolled)
+        dirty = _numbers(bounds, found.dirty)
         ends = (*bounds[1:], self._full_end())
         wanted: list[int] = []
         for number, (start, end) in enumerate(zip(bounds, ends, strict=True), 1):
-            is_dirty = any(start < hour + timedelta(hours=1) and hour < end for hour in dirty)
+            is_dirty = number in dirty
             is_whole = start >= query.start and end <= query.end
             if start in rolled and not is_dirty and is_whole:
                 self._rolled.append(start)
@@ -296,7 +298,9 @@ class Plan:
         query, values = self._query, self.values
         dimension = self._rollup()
         assert dimension is not None
-        firsts = [start for n, start in enumerate(self._bounds) if self._groups.index(self._groups[n]) == n]
+        befores = (None, *self._groups[:-1])
+        each = zip(self._bounds, self._groups, befores, strict=True)
+        firsts = [bound for bound, group, before in each if group != before]
         sums = sorted(self._sums)
         arrays = ["values", "visitors", "visits", *(name for name in sums if name != "visits")]
         arrays += [f"{name}_again" for name in sums if name in WHOLE]
@@ -307,8 +311,13 @@ class Plan:
             else f"e.{name} AS {name}"
             for name in sums
         ]
-        groups = values.bind(list(self._groups), "timestamptz[]")
-        grp = f"({groups})[array_position({values.bind(list(self._bounds), 'timestamptz[]')}, b.start)]"
+        if self._groups == self._bounds:
+            grp = "b.start"
+        elif len(firsts) == 1:
+            grp = values.bind(firsts[0], "timestamptz")
+        else:
+            groups, bounds = (values.bind(list(each), "timestamptz[]") for each in (self._groups, self._bounds))
+            grp = f"({groups})[array_position({bounds}, b.start)]"
         dims = ["e.values AS d0"] if self._dimensions else []
         bots = "" if query.include_bots else " AND NOT b.bot"
         filtered = "" if query.filter is None else f" AND {_on_values(query.filter, values)}"
@@ -373,6 +382,14 @@ def _on_values(condition: Filter, values: Values) -> str:
 
 def _midnight(day: Any) -> datetime | None:
     return None if day is None else datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def _numbers(bounds: Sequence[datetime], hours: Sequence[datetime]) -> set[int]:
+    """The numbers, from 1, of the buckets that UTC hours have a part in."""
+    numbers: set[int] = set()
+    for hour in hours:
+        numbers.update(range(bisect_right(bounds, hour), bisect_left(bounds, hour + timedelta(hours=1)) + 1))
+    return numbers
 
 
 def _runs(numbers: Sequence[int]) -> list[tuple[int, int]]:

@@ -399,8 +399,9 @@ class Relation:
     @cached_property
     def _firsts(self) -> str:
         """For each bucket the number of the first one of its group."""
-        groups = self._part.groups
-        return self._values.bind([groups.index(group) + 1 for group in groups], "integer[]")
+        firsts: dict[datetime, int] = {}
+        numbers = [firsts.setdefault(group, number) for number, group in enumerate(self._part.groups, 1)]
+        return self._values.bind(numbers, "integer[]")
 
     def _number(self, moment: str) -> str:
         """The number, from 1, of the bucket that a moment lies in."""
