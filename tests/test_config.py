@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from kombu import Connection
 from sqlalchemy import make_url
 
-from maicivy.config import Settings, celery_broker_url, sqlalchemy_url
+from maicivy.config import Settings, celery_broker_url, npm_registry, sqlalchemy_url
 from maicivy.errors import SettingsError
 
 
@@ -81,6 +81,10 @@ def test_the_own_name_wins_over_its_alias(tmp_path: Path) -> None:
         ("HOST", "a\nb"),
         ("MAICIVY_INGEST_TOKEN", "short"),
         ("MAICIVY_ADMIN_TOKEN", "short"),
+        ("MAICIVY_GEO_DB", "a\0b"),
+        ("MAICIVY_GEO_DB", "\ud800"),
+        ("MAICIVY_COUNTRY_HEADER", "CF IPCountry"),
+        ("MAICIVY_COUNTRY_HEADER", "Länd"),
     ],
 )
 def test_a_bad_value_is_refused_by_name(tmp_path: Path, name: str, value: str) -> None:
@@ -186,6 +190,8 @@ WORDS = [
     "MAICIVY_TIMEZONE",
     "MAICIVY_CORS_ORIGINS",
     "MAICIVY_QUERY_PARAMS",
+    "MAICIVY_GEO_DB",
+    "MAICIVY_COUNTRY_HEADER",
 ]
 
 
@@ -307,3 +313,21 @@ def test_what_is_wrong_is_told_under_the_name_it_was_given(
 def test_a_scheme_may_be_shouted(tmp_path: Path) -> None:
     settings = Settings.from_env({"MAICIVY_DATA_DIR": str(tmp_path), "DATABASE_URL": "POSTGRES://u@h/d"})
     assert settings.database_url == "postgresql+psycopg://u@h/d"
+
+
+def test_places_are_looked_up_in_the_data_directory_unless_another_path_is_given(tmp_path: Path) -> None:
+    assert settings(tmp_path).geo_db == settings(tmp_path).data_dir / "geo"
+    given = settings(tmp_path, MAICIVY_GEO_DB="/srv/geo.mmdb", MAICIVY_COUNTRY_HEADER="CF-IPCountry")
+    assert (given.geo_db, given.country_header) == (Path("/srv/geo.mmdb"), "CF-IPCountry")
+
+
+@pytest.mark.parametrize(
+    ("environ", "url"),
+    [
+        ({}, "https://registry.npmjs.org"),
+        ({"npm_config_registry": " "}, "https://registry.npmjs.org"),
+        ({"npm_config_registry": "http://npm.example/"}, "http://npm.example/"),
+    ],
+)
+def test_packages_come_from_where_npm_gets_them(environ: dict[str, str], url: str) -> None:
+    assert npm_registry(environ) == url
