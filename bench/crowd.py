@@ -11,10 +11,11 @@ import json
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Final
 
 from bench.days import Span, stays
-from bench.population import Population
+from bench.population import population
 from bench.traffic_check import events_of
 
 TOKEN: Final = "a token that only benchmarks use, of some length"
@@ -29,16 +30,17 @@ def bodies(size: int, batches: int = BATCHES, seed: int = 1) -> Iterator[bytes]:
     return (body.replace(_FIRST, b'"10.%03d.' % (100 + turn % 150)) for turn in itertools.count() for body in made)
 
 
+@cache
 def _made(size: int, batches: int, seed: int) -> list[bytes]:
-    population = Population(seed)
+    people = population(seed)
     chance = random.Random(seed)
     span = Span.until(datetime(2026, 6, 10, tzinfo=UTC), size * batches * 10, seed, length=4)
     events: list[tuple[float, dict[str, Any]]] = []
     day = span.days()[1]
-    visits = [span.visits(population)[day][0], *(0 for _ in population.sites[1:])]
-    for number, stay in enumerate(stays(population, span, day, visits)):
+    visits = [span.visits(people)[day][0], *(0 for _ in people.sites[1:])]
+    for number, stay in enumerate(stays(people, span, day, visits)):
         place = chance.random() * (1 - _FAR)
-        for event in events_of(population, stay):
+        for event in events_of(people, stay):
             traits = event.traits
             body: dict[str, Any] = {
                 "event_type": event.event_type,

@@ -64,6 +64,8 @@ class Span:
     now_us: int
     seed: int = 1
     length: int = DAYS
+    hour: int | None = None
+    """In which all visits begin, of each day; None: spread over the day."""
 
     @classmethod
     def until(cls, now: datetime, events: int, seed: int = 1, length: int = DAYS) -> Span:
@@ -104,9 +106,8 @@ class _Maker:
         pools = random.Random(span.seed)
         self._lengths = [min(40, max(1, round(pools.paretovariate(1.55) - 0.45))) for _ in range(4096)]
         self._dwells_us = [int(min(1500.0, 1 + pools.lognormvariate(3.4, 1.2)) * 1e6) for _ in range(4096)]
-        self._starts_us = [
-            int((hour + pools.random()) * 3.6e9) for hour in pools.choices(range(24), _HOUR_WEIGHTS, k=POOL)
-        ]
+        hours = pools.choices(range(24), _HOUR_WEIGHTS, k=POOL) if span.hour is None else [span.hour] * POOL
+        self._starts_us = [int((hour + pools.random()) * 3.6e9) for hour in hours]
         self._midnight_us = _midnight_us(day)
         self._first_id = ((day - date(1970, 1, 1)).days) << 112
         self._end_us = min(span.now_us, self._midnight_us + 86_400_000_000)

@@ -11,6 +11,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Final, TypeVar
 from uuid import UUID
 
@@ -111,6 +112,12 @@ class Population:
         self.place_ids = _ids(self.places)
         self.origin_ids = _ids(self.origins)
         self.action_ids = _ids(self.actions)
+
+
+@cache
+def population(seed: int = 1) -> Population:
+    """That of a seed, made once in a process: it takes seconds."""
+    return Population(seed)
 
 
 def _ids(values: list[T]) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.figures import Scene
-from bench.rows import collecting, enduring, hosting, keeping, reading, visiting, watching
+from bench.rows import collecting, enduring, hosting, keeping, querying, reading, visiting, watching
 
 SCENES: tuple[Scene, ...] = (
     collecting.SCENE,
@@ -12,6 +12,7 @@ SCENES: tuple[Scene, ...] = (
     reading.SCENE,
     watching.SCENE,
     hosting.SCENE,
+    querying.SCENE,
     *keeping.SCENES,
 )
 TITLES: dict[str, str] = {row: title for scene in SCENES for row, title in scene.rows.items()}

@@ -28,7 +28,7 @@ import sqlalchemy as sa
 
 from bench.days import Span, stays
 from bench.packing import CROSSINGS, EVENTS, VISITORS, VISITS, Rows
-from bench.population import Population
+from bench.population import Population, population
 from bench.store import Installation, installation
 from bench.vocabulary import CUSTOM
 from maicivy.core.events import ENGAGEMENT, PAGE_VIEW
@@ -69,7 +69,7 @@ _given: list[tuple[str, Population, Span]] = []  # to a process of the pool: whe
 
 
 def _start(url: str, span: Span) -> None:
-    _given.append((url, Population(span.seed), span))
+    _given.append((url, population(span.seed), span))
 
 
 def _one_day(work: tuple[date, list[int]]) -> int:
@@ -179,7 +179,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     began = time.perf_counter()
     with installation(arguments.keep, IN_HASTE) as installed:
         span = Span.until(installed.parts.now(), arguments.events or 10_000_000, arguments.seed)
-        made = fill(installed, span, Population(arguments.seed), arguments.processes)
+        made = fill(installed, span, population(arguments.seed), arguments.processes)
         print(f"{made:,} events, {time.perf_counter() - began:.0f} s")
         with installed.parts.engine.connect() as connection:
             for table in FILLED:

@@ -1,21 +1,28 @@
-"""What is kept: retention, rebuild, and bytes on disk. Each is measured by its module, on servers of its own."""
+"""What is kept: retention, rebuild, rollups, judging anew, and bytes on disk.
+
+Each is measured by its module, on servers of its own.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 
-from bench import disk, rebuild, retention
+from bench import disk, rebuild, reclassify, retention, rollups
 from bench.figures import Effort, Figure, Figures, Scene, Target
 from bench.servers import Servers
 
 EVENTS = 1_000_000
 EVENTS_ON_DISK = 100_000
+EVENTS_OF_AN_HOUR = 100_000
 
 # The first pattern that a name matches says its unit and its target.
 _MEANING: tuple[tuple[str, str, Target | None], ...] = (
     (r"^retention_s\b|^retention_s_", "s", Target("<", 1.0)),
     (r"^rebuild_s\b", "s", Target("<", 30.0)),
+    (r"^rollup_s\b", "s", Target("<", 1.0)),
+    (r"^reclassify_s\b", "s", Target("<", 60.0)),
+    (r"visits$", "visits", None),
     (r"mix|half", "answers", Target("<=", 0)),
     (r"^bytes_per_event$", "bytes", Target("<", 180)),
     (r"bytes", "bytes", None),
@@ -40,5 +47,7 @@ def _figure(name: str, rounds: list[float]) -> Figure:
 SCENES = (
     _scene("retention", f"retention of {EVENTS:,} expired events", retention.measure, EVENTS),
     _scene("rebuild", f"rebuild of Redis from {EVENTS:,} events", rebuild.measure, EVENTS),
+    _scene("rollup", f"rollups of an hour with {EVENTS_OF_AN_HOUR:,} events", rollups.measure, EVENTS_OF_AN_HOUR),
+    _scene("reclassify", f"judging {EVENTS:,} events anew, half of them wrong", reclassify.measure, EVENTS),
     _scene("disk", "disk per event, indexes included", disk.measure, EVENTS_ON_DISK),
 )
