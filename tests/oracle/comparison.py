@@ -20,7 +20,7 @@ def assert_same(query: Query, rows: Rows, answer: Answer) -> None:
             for name, mine, theirs in zip(query.metrics, row.metrics, expected, strict=True)
             if not _equal(mine, theirs)
         }
-        assert not wrong, (dimensions, query)
+        assert not wrong, (wrong, dimensions, query)
     if query.count_rows:
         assert rows.total == answer.total, query
 

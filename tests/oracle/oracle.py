@@ -53,15 +53,15 @@ def _labelled(query: Query, key: Key, label: datetime | None) -> tuple[str | dat
 
 
 def _ordered(query: Query, rows: list[Row]) -> list[Row]:
-    """By dimensions; before that by what was asked for, nothing being less than anything."""
+    """By dimensions; before that by what was asked for, what is unknown last."""
     rows = sorted(rows, key=lambda row: row[0])
     for name, direction in reversed(query.order_by):
-        if name in query.dimensions:
-            at = query.dimensions.index(name)
-            rows.sort(key=lambda row: row[0][at], reverse=direction == "desc")
-        else:
-            at = query.metrics.index(name)
-            rows.sort(key=lambda row: (row[1][at] is not None, row[1][at] or 0), reverse=direction == "desc")
+        of_metric = name in query.metrics
+        at = query.metrics.index(name) if name in query.metrics else query.dimensions.index(name)
+        values: dict[int, Any] = {id(row): row[1][at] if of_metric else row[0][at] for row in rows}
+        known = [row for row in rows if values[id(row)] is not None]
+        known.sort(key=lambda row: values[id(row)], reverse=direction == "desc")
+        rows = known + [row for row in rows if values[id(row)] is None]
     return rows
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -11,8 +12,10 @@ from sqlalchemy import Engine
 
 from maicivy.core.events import Event
 from maicivy.core.ports import Parcel
+from maicivy.storage.buckets import Buckets
 from maicivy.storage.event_store import PostgresEventStore
 
+LATER = datetime(2030, 1, 1, tzinfo=UTC)
 _receipts = itertools.count(1)
 
 
@@ -39,3 +42,15 @@ def new_sites(engine: Engine, zone: str = "UTC") -> tuple[int, int]:
             {"number": number, "zone": zone},
         ).scalars()
     return first, second
+
+
+def roll_up(engine: Engine) -> None:
+    """All buckets anew in which something has changed, as if all of them were over."""
+    Buckets(engine, ZoneInfo("UTC")).refresh(LATER)
+
+
+def rolled_up(engine: Engine, site_id: int) -> int:
+    """How many buckets of a site there are."""
+    with engine.connect() as connection:
+        statement = sa.text("SELECT count(*) FROM buckets WHERE site_id = :site_id")
+        return connection.execute(statement, {"site_id": site_id}).scalar_one()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from maicivy.storage.event_store import PostgresEventStore
-from tests.oracle.generator import SCALE, portions, traffic
+from tests.oracle.generator import examples, portions, traffic
 from tests.oracle.recount import Run, recounted
 from tests.oracle.store import new_sites, send, store_of
 
@@ -60,7 +60,7 @@ def _between(run: Run) -> set[Any]:
     return days
 
 
-@settings(max_examples=int(30 * SCALE), deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(st.data())
 def test_what_is_kept_is_what_a_recount_finds(engine: Engine, store: PostgresEventStore, data: st.DataObject) -> None:
     sites = new_sites(engine)
