@@ -56,6 +56,8 @@ def check(
         verdict.breaches += _differences("counter", expected_counters(database, rows, system.zone), _counters(client))
         verdict.breaches += _differences("theme", _themes(database, rows), _ranking(client))
         verdict.breaches += _compare_visitors(client, database, rows, system.zone)
+        if rows == "analytics_events":
+            verdict.breaches += _compare_visits(database)
         balanced = accounts or (lambda ledger: ledger["received"] == settled(ledger))
         try:
             wait_until(lambda: balanced(ledger_of(client)), 10)
@@ -149,6 +151,32 @@ def _compare_visitors(client: redis.Redis, database: psycopg.Connection[Any], ta
             if abs(counted - exact) > max(1, exact * UNIQUE_TOLERANCE):
                 breaches.append(f"unique visitors of {period} {key}: {counted} for {exact}")
     return breaches
+
+
+# Runs of each visitor's events with gaps of at most half an hour, counted anew from all of them.
+_VISITS = """
+WITH gaps AS (
+    SELECT *, coalesce(created_at - lag(created_at) OVER w > interval '30 minutes', true) AS begins
+    FROM analytics_events WINDOW w AS (PARTITION BY site_id, visitor_id ORDER BY created_at)
+), runs AS (
+    SELECT *, count(*) FILTER (WHERE begins) OVER (PARTITION BY site_id, visitor_id ORDER BY created_at) AS run
+    FROM gaps
+), expected AS (
+    SELECT site_id, visitor_id, min(created_at), max(created_at),
+           count(*) FILTER (WHERE event_type = 'page_view'), count(*) FILTER (WHERE event_type <> 'engagement')
+    FROM runs GROUP BY site_id, visitor_id, run
+), kept AS (
+    SELECT site_id, visitor_id, started, ended, pageviews, events FROM visits
+)
+SELECT (SELECT count(*) FROM (SELECT * FROM expected EXCEPT ALL SELECT * FROM kept) AS missing),
+       (SELECT count(*) FROM (SELECT * FROM kept EXCEPT ALL SELECT * FROM expected) AS wrong)
+"""
+
+
+def _compare_visits(database: psycopg.Connection[Any]) -> list[str]:
+    found = database.execute(_VISITS).fetchone()
+    assert found is not None
+    return [f"{found[0]} visits are missing and {found[1]} are wrong"] if any(found) else []
 
 
 def _differences(what: str, expected: Counter[str], found: Counter[str]) -> list[str]:

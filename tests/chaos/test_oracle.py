@@ -69,6 +69,14 @@ def test_every_breach_of_the_law_is_noticed(arena: Arena) -> None:
         client.zincrby("analytics:themes:top", -1, theme)
         client.hincrby("maicivy:ledger", "received", -1)
 
+        database.execute(
+            "UPDATE visits SET pageviews = pageviews + 1 WHERE started = (SELECT min(started) FROM visits)"
+        )
+        assert "1 visits are missing and 1 are wrong" in oracle.check(system, record).breaches
+        database.execute(
+            "UPDATE visits SET pageviews = pageviews - 1 WHERE started = (SELECT min(started) FROM visits)"
+        )
+
         database.execute("INSERT INTO analytics_events SELECT * FROM analytics_events LIMIT 1")
         verdict = oracle.check(system, record)
         assert verdict.doubled == 1
