@@ -18,6 +18,7 @@ from typing import Final
 import msgspec
 
 from maicivy.core.buckets import is_aligned
+from maicivy.core.circumstances import MAX_ENGAGEMENT_MS, MAX_SCROLL_DEPTH
 from maicivy.core.query import EVENT_DIMENSIONS, PROPERTY, And, Filter, Match, Not
 from maicivy.storage.visit_filters import OF_EVENTS, OF_VISITS, Values, event_dimensions, matching, pages_of
 
@@ -41,14 +42,23 @@ _ELEMENTS: Final = """
            coalesce(e.n, 1) AS n, coalesce(e.engaged_ms, 0) AS engaged_ms, coalesce(e.scroll, -1) AS scroll
     FROM unnest(v.actions, v.slots, v.counts, v.engaged, v.scrolls) AS e (action, slot, n, engaged_ms, scroll)
     JOIN actions a ON a.id = e.action"""
+
+
+def _reading(field: str, most: int, nothing: int) -> str:
+    """A number that an engagement event tells, by the same rule as in core/circumstances.py; 0 tells nothing."""
+    value = f"(r.event_data ->> '{field}')"
+    return (
+        f"CASE WHEN r.event_type = 'engagement' AND jsonb_typeof(r.event_data -> '{field}') = 'number'"
+        f" THEN CASE WHEN {value} ~ '^[0-9]+$' AND {value}::numeric BETWEEN 1 AND {most:d}"
+        f" THEN {value}::numeric::int ELSE {nothing:d} END ELSE {nothing:d} END"
+    )
+
+
 _HAPPENINGS: Final = f"""
     SELECT r.created_at AS at, {OF_EVENTS["event:name"][1]} AS name, {OF_EVENTS["event:hostname"][1]} AS hostname,
            {OF_EVENTS["event:page"][1]} AS page, (r.event_type <> 'engagement')::int AS n,
-           CASE WHEN r.event_type = 'engagement' AND jsonb_typeof(r.event_data -> 'engagement_ms') = 'number'
-                THEN greatest(0, least(86400000, (r.event_data ->> 'engagement_ms')::numeric))::bigint ELSE 0
-                END AS engaged_ms,
-           CASE WHEN r.event_type = 'engagement' AND jsonb_typeof(r.event_data -> 'scroll_depth') = 'number'
-                THEN greatest(0, least(100, (r.event_data ->> 'scroll_depth')::numeric))::int ELSE -1 END AS scroll,
+           {_reading("engagement_ms", MAX_ENGAGEMENT_MS, 0)} AS engaged_ms,
+           {_reading("scroll_depth", MAX_SCROLL_DEPTH, -1)} AS scroll,
            r.event_data
     FROM analytics_events r
     WHERE r.site_id = v.site_id AND r.visitor_id = v.visitor_id AND r.created_at >= v.started

@@ -65,12 +65,14 @@ _PROPERTIES: tuple[dict[str, Any], ...] = (
     {"plan": None, "per.cent": True},
     {"plan": ["a", 1], "per.cent": "50"},
 )
-_READINGS: tuple[dict[str, int], ...] = (
+_READINGS: tuple[dict[str, Any], ...] = (
     {"engagement_ms": 1500},
     {"engagement_ms": 60_000, "scroll_depth": 33},
     {"engagement_ms": 1, "scroll_depth": 100},
     {"engagement_ms": 0, "scroll_depth": 0},
     {"scroll_depth": 80},
+    {"engagement_ms": 1.5, "scroll_depth": 50.0},  # as event_data may hold: no such numbers
+    {"engagement_ms": 10**11, "scroll_depth": "70"},
 )
 _STEPS = (
     *(timedelta(0), timedelta(microseconds=1), timedelta(seconds=1), timedelta(seconds=59), timedelta(minutes=14)),
@@ -139,8 +141,8 @@ def _event(draw: st.DrawFn, persona: Persona, at: datetime, evening: datetime, s
         utm=draw(st.sampled_from(_UTM)),
         click_id=draw(st.sampled_from(("", "", "", "gclid"))),
         interactive=draw(st.integers(0, 2)) != 0,
-        engagement_ms=data.get("engagement_ms", 0),
-        scroll_depth=data.get("scroll_depth", 0),
+        engagement_ms=_told(data, "engagement_ms", 86_400_000),
+        scroll_depth=_told(data, "scroll_depth", 100),
         bot=draw(st.integers(0, 30)) == 30,
     )
     return Event(
@@ -156,6 +158,12 @@ def _event(draw: st.DrawFn, persona: Persona, at: datetime, evening: datetime, s
         at,
         traits,
     )
+
+
+def _told(data: dict[str, Any], name: str, most: int) -> int:
+    """What the gate takes for a reading: a whole number within the limit."""
+    value = data.get(name)
+    return value if type(value) is int and value <= most else 0
 
 
 def _id(order: int) -> UUID:

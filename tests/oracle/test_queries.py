@@ -8,17 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from maicivy.core.events import Event
+from maicivy.core.events import Event, Traits
 from maicivy.core.query import Query
 from maicivy.storage.visit_plan import KEPT
 from maicivy.storage.visit_queries import PostgresVisitQueries
+from tests.events import NOON, event
+from tests.log_import.logs import FIREFOX
 from tests.oracle.comparison import assert_same
 from tests.oracle.generator import DIMENSIONS, ZONES, examples, leaves, metrics_for, portions, queries, ranges, traffic
 from tests.oracle.oracle import answer
@@ -107,3 +111,26 @@ def test_rollups_late_events_and_events_that_come_again_change_no_answer(world: 
     assert rolled_up(world.engine, sites[0]) or not recounted(events, sites[0])
     send(world.store, reversed(batches))
     world.check(events, questions)
+
+
+@pytest.mark.parametrize(
+    ("told", "read"),
+    [
+        ({"engagement_ms": 7, "scroll_depth": 70}, {"engagement_ms": 7, "scroll_depth": 70}),
+        ({"engagement_ms": 0, "scroll_depth": 0}, {}),
+        ({"engagement_ms": 1.5, "scroll_depth": 50.0}, {}),
+        ({"engagement_ms": 10**11, "scroll_depth": "70"}, {}),
+    ],
+)
+def test_visits_and_stored_events_tell_the_same_of_engagement(
+    world: World, told: dict[str, Any], read: dict[str, int]
+) -> None:
+    site_id, _ = new_sites(world.engine)
+    events = [
+        msgspec.structs.replace(event(at=NOON, site_id=site_id), traits=Traits(FIREFOX)),
+        msgspec.structs.replace(event("engagement", told, at=NOON, site_id=site_id), traits=Traits(FIREFOX, **read)),
+    ]
+    send(world.store, [events])
+    for start in (NOON, NOON - timedelta(minutes=1)):  # quarters of an hour are enough, or are not
+        metrics = metrics_for(("event:page",))
+        world.check(events, [Query(site_id, ZONES[0], start, NOON + timedelta(hours=1), metrics, ("event:page",))])
