@@ -344,7 +344,7 @@ def fresh(question: Question, relation: str, *, with_visitors: bool, split: bool
     net = [f"{name} - {name}_again AS {name}" if name in WHOLE and not split else name for name in figures]
     selected = [*keys, *net, *(question.again if split else [])]
     columns = [*figures, *(question.again if split else [])]
-    sums = ", ".join(f"sum({name}) AS {name}" for name in ["touches", *columns])
+    sums = ", ".join(f"sum({name})::bigint AS {name}" for name in ["touches", *columns])
     counted = (
         f"(SELECT {', '.join(selected)}, touches, who, bucket, {'NULL::boolean' if split else 'bot'} AS of_bot"
         f" FROM ({relation}) AS r ({', '.join(question.columns)})) AS r"
@@ -357,7 +357,7 @@ def fresh(question: Question, relation: str, *, with_visitors: bool, split: bool
         f" GROUP BY {', '.join(keys)}, who, CASE WHEN who IS NULL THEN NULL ELSE bucket END,"
         " CASE WHEN who IS NULL THEN NULL ELSE of_bot END"
     )
-    visitors = "sum(CASE WHEN who IS NULL THEN touches ELSE least(touches, 1) END) AS visitors"
+    visitors = "sum(CASE WHEN who IS NULL THEN touches ELSE least(touches, 1) END)::bigint AS visitors"
     return f"SELECT {', '.join(keys)}, {visitors}, {sums} FROM ({by_visitor}) AS w GROUP BY {', '.join(keys)}"
 
 
