@@ -273,12 +273,12 @@ def _fill(connection: sa.Connection, site_id: int, grain: Grain, part: Slice) ->
     if grain is Grain.MINUTE:
         question = _question(site_id, (), raw=True)
         values = Values()
-        _insert(connection, site_id, grain, part, "all", question, Relation(question, part, values).rows(), values)
+        _insert(connection, site_id, grain, part, "all", question, Relation(question, part, values).parts(), values)
         return
     # All dimensions of visits are sums over the same rows, which are put aside with the ids of what they came with.
     of_visits = _question(site_id, IDS)
     values = Values()
-    rows = Relation(of_visits, part, values).rows()
+    rows = " UNION ALL ".join(Relation(of_visits, part, values).parts())
     connection.execute(
         sa.text(
             f"/* buckets.make */ CREATE TEMP TABLE rolled ({', '.join(map(_typed, of_visits.columns))}) ON COMMIT DROP"
@@ -287,12 +287,12 @@ def _fill(connection: sa.Connection, site_id: int, grain: Grain, part: Slice) ->
     connection.execute(sa.text(f"/* buckets.make */ INSERT INTO rolled {rows}"), values.bound)
     for dimension in ("all", *VISIT_DIMENSIONS):
         question = _question(site_id, () if dimension == "all" else (dimension,))
-        _insert(connection, site_id, grain, part, dimension, question, _of_ids(question), Values())
+        _insert(connection, site_id, grain, part, dimension, question, [_of_ids(question)], Values())
     connection.execute(sa.text("/* buckets.make */ DROP TABLE rolled"))
     for dimension in EVENT_DIMENSIONS:
         question = _question(site_id, (dimension,))
         values = Values()
-        _insert(connection, site_id, grain, part, dimension, question, Relation(question, part, values).rows(), values)
+        _insert(connection, site_id, grain, part, dimension, question, Relation(question, part, values).parts(), values)
 
 
 def _question(site_id: int, dimensions: tuple[str, ...], *, raw: bool = False) -> Question:
@@ -323,11 +323,11 @@ def _insert(
     part: Slice,
     dimension: str,
     question: Question,
-    relation: str,
+    parts: Sequence[str],
     values: Values,
 ) -> None:
     """One dimension's buckets out of its relation."""
-    figures = fresh(question, relation, with_visitors=True, split=True)
+    figures = fresh(question, parts, with_visitors=True, split=True)
     # A day's group is it and the day before; the other grains are their own groups.
     start = "grp" if grain is not Grain.DAY else values.bind(part.bounds[-1], "timestamptz")
     value = "d0" if question.dimensions else "''::text"

@@ -276,6 +276,7 @@ visits = sa.Table(
     sa.Column("engaged", sa.ARRAY(sa.Integer), comment="ms; null: all 0"),
     sa.Column("scrolls", sa.ARRAY(sa.SmallInteger), comment="deepest, percent; -1: not told; null: all -1"),
     sa.PrimaryKeyConstraint("site_id", "visitor_id", "started", name="pk_visits"),
+    sa.Index("ix_visits_across", "site_id", "started", postgresql_where=sa.text("shape & 2 = 0")),
     postgresql_partition_by="RANGE (started)",
     comment="Maximal runs of one visitor's events on one site with gaps of at most 30 minutes",
 )

@@ -290,8 +290,8 @@ class Plan:
             self._raw,
             self._sums,
         )
-        relation = Relation(question, part, self.values).rows()
-        return fresh(question, relation, with_visitors="visitors" in query.metrics)
+        parts = Relation(question, part, self.values).parts()
+        return fresh(question, parts, with_visitors="visitors" in query.metrics)
 
     def _from_rollups(self) -> str:
         """The same from rollups."""
@@ -331,34 +331,43 @@ class Plan:
         )
 
 
-def fresh(question: Question, relation: str, *, with_visitors: bool, split: bool = False) -> str:
-    """Figures of a relation (a SELECT of the question's columns) by group and dimensions: `grp`, dimensions, `touches`,
-    `visitors` and the sums.
+def fresh(question: Question, parts: Sequence[str], *, with_visitors: bool, split: bool = False) -> str:
+    """Figures of a relation (in parts: SELECTs of the question's columns) by group and dimensions: `grp`, dimensions,
+    `visitors`, `touches` and the sums.
 
     With `split` also by whether they are a bot's (`bot`), and with what the bucket before has counted already apart
     (`NAME_again`) instead of taken off.
     """
-    dims = question.dims
-    keys = ["grp", *dims, *(["bot"] if split else [])]
+    keys = ["grp", *question.dims, *(["bot"] if split else [])]
     figures = [name for name in question.columns if name in (*WHOLE, *PARTS)]
-    net = [f"{name} - {name}_again AS {name}" if name in WHOLE and not split else name for name in figures]
-    selected = [*keys, *net, *(question.again if split else [])]
-    columns = [*figures, *(question.again if split else [])]
-    sums = ", ".join(f"sum({name})::bigint AS {name}" for name in ["touches", *columns])
-    counted = (
-        f"(SELECT {', '.join(selected)}, touches, who, bucket, {'NULL::boolean' if split else 'bot'} AS of_bot"
-        f" FROM ({relation}) AS r ({', '.join(question.columns)})) AS r"
-    )
-    if not with_visitors:
-        return f"SELECT {', '.join(keys)}, NULL::bigint AS visitors, {sums} FROM {counted} GROUP BY {', '.join(keys)}"
+    columns = ["touches", *figures, *(question.again if split else [])]
+    net = [f"sum({name} - {name}_again)" if name in WHOLE and not split else f"sum({name})" for name in columns]
+    summed = ", ".join(f"{figure}::bigint AS {name}" for figure, name in zip(net, columns, strict=True))
+    sums = ", ".join(f"sum({name})::bigint AS {name}" for name in columns)
     # Who has no other visit is no other visitor either, and need not be told apart from others.
+    told_apart = {
+        "who": "who",
+        "day": "CASE WHEN who IS NULL THEN NULL ELSE bucket END",
+        "of_bot": "NULL::boolean" if split else "CASE WHEN who IS NULL THEN NULL ELSE bot END",
+    }
+    by = ", ".join(keys)
+    if not with_visitors:
+        each = [
+            f"SELECT {by}, {summed} FROM ({part}) AS r ({', '.join(question.columns)}) GROUP BY {by}" for part in parts
+        ]
+        return f"SELECT {by}, NULL::bigint AS visitors, {sums} FROM ({' UNION ALL '.join(each)}) AS w GROUP BY {by}"
+    # Each part is added up by itself, so that several processes can share the work.
+    apart = ", ".join(f"{text} AS {name}" for name, text in told_apart.items())
+    each = [
+        f"SELECT {by}, {apart}, {summed} FROM ({part}) AS r ({', '.join(question.columns)})"
+        f" GROUP BY {by}, {', '.join(told_apart.values())}"
+        for part in parts
+    ]
     by_visitor = (
-        f"SELECT {', '.join(keys)}, who, {sums} FROM {counted}"
-        f" GROUP BY {', '.join(keys)}, who, CASE WHEN who IS NULL THEN NULL ELSE bucket END,"
-        " CASE WHEN who IS NULL THEN NULL ELSE of_bot END"
+        f"SELECT {by}, who, {sums} FROM ({' UNION ALL '.join(each)}) AS e GROUP BY {by}, {', '.join(told_apart)}"
     )
     visitors = "sum(CASE WHEN who IS NULL THEN touches ELSE least(touches, 1) END)::bigint AS visitors"
-    return f"SELECT {', '.join(keys)}, {visitors}, {sums} FROM ({by_visitor}) AS w GROUP BY {', '.join(keys)}"
+    return f"SELECT {by}, {visitors}, {sums} FROM ({by_visitor}) AS w GROUP BY {by}"
 
 
 def _is_one_value(condition: Filter | None) -> bool:

@@ -90,6 +90,11 @@ class Slice(msgspec.Struct, frozen=True):
         return all(map(is_aligned, (self.start, self.end, *self.bounds)))
 
     @property
+    def is_of_utc_days(self) -> bool:
+        """Whether all buckets begin and end at midnights of UTC."""
+        return all(moment.timestamp() % 86_400 == 0 for moment in (self.start, self.end, *self.bounds))
+
+    @property
     def slice_start(self) -> datetime:
         """Where the slice begins."""
         return max(self.start, self.bounds[self.first - 1])
@@ -146,11 +151,11 @@ class Relation:
         self._start, self._end = bind(part.slice_start, "timestamptz"), bind(part.slice_end, "timestamptz")
         self._range_start, self._range_end = bind(part.start, "timestamptz"), bind(part.end, "timestamptz")
 
-    def rows(self) -> str:
-        """A SELECT of `Question.columns`: visits that lie within one bucket, the short way, and those that do not."""
+    def parts(self) -> tuple[str, str]:
+        """Two SELECTs of `Question.columns`: of visits that lie within one bucket, the short way, and of all others."""
         if self._question.of_events:
-            return f"{self._events_inside()} UNION ALL {self._events_across()}"
-        return f"{self._visits_inside()} UNION ALL {self._visits_across()}"
+            return self._events_inside(), self._events_across()
+        return self._visits_inside(), self._visits_across()
 
     def _visits_inside(self) -> str:
         figures = _OF_VISIT | {"readers": "(v.pageviews > 0)::int", "pageviews": "v.pageviews", "events": "v.events"}
@@ -255,14 +260,26 @@ class Relation:
             f" {self._number(last_moment)} AS last_bucket"
         )
         wanted = f"{self._wanted} AND v.ended >= {self._start} AND NOT ({self._inside}){self._of_visits_alone}"
+        if self._part.is_aligned:
+            wanted += " AND v.shape & 2 = 0"  # says nothing new, but they have an index of their own
+        reach = f"v.started >= {self._values.bind(self._part.reach, 'timestamptz')}"
+        crossing = (
+            f"(v.site_id, v.visitor_id, v.started) IN (SELECT {_KEY} FROM crossings WHERE site_id = {self._site}"
+            " AND day BETWEEN {first} AND {last})"
+        )
+        if self._part.is_of_utc_days:  # then all of them go on on another UTC day
+            last = f"({self._end} AT TIME ZONE 'UTC')::date"
+            listed = crossing.format(first=f"({self._start} AT TIME ZONE 'UTC')::date", last=last)
+            return (
+                f"SELECT {selected} FROM visits v {self._joins}"
+                f" WHERE {wanted} AND {reach} AND v.started < {self._end} AND {listed}"
+            )
+        today = f"({day} AT TIME ZONE 'UTC')::date"
         return (
             f"SELECT {selected} FROM visits v {self._joins}"
             f" WHERE {wanted} AND v.started >= {day} AND v.started < {self._end}"
             f" UNION ALL SELECT {selected} FROM visits v {self._joins}"
-            f" WHERE {wanted} AND v.started >= {self._values.bind(self._part.reach, 'timestamptz')}"
-            f" AND v.started < {day}"
-            f" AND (v.site_id, v.visitor_id, v.started) IN (SELECT {_KEY} FROM crossings"
-            f" WHERE site_id = {self._site} AND day = ({day} AT TIME ZONE 'UTC')::date)"
+            f" WHERE {wanted} AND {reach} AND v.started < {day} AND {crossing.format(first=today, last=today)}"
         )
 
     @property
