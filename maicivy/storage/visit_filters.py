@@ -79,14 +79,16 @@ def names(condition: Filter) -> set[str]:
 
 
 def pages_of(condition: Filter | None) -> Filter | None:
-    """What of a filter says something of `event:page`: what entry pages have to be like. None: nothing does."""
+    """What of a filter says something of `event:page`: what entry pages have to be like. None: nothing does.
+
+    Of an `and` those parts that do, of an `or` only if all do, of a `not` only if it is about nothing else.
+    """
     if condition is None:
         return None
     if isinstance(condition, Match):
         return condition if condition.dimension == "event:page" else None
     if isinstance(condition, Not):
-        inner = pages_of(condition.filter)
-        return None if inner is None else Not(inner)
+        return condition if names(condition) == {"event:page"} else None
     some = [pages for each in condition.filters if (pages := pages_of(each)) is not None]
     if not some or (isinstance(condition, Or) and len(some) < len(condition.filters)):
         return None

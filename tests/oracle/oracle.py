@@ -158,15 +158,16 @@ def _matches(condition: Match, value: str, wanted: str) -> bool:
     return value == wanted if operator == "is" else wanted in value
 
 
-def at_entry(condition: Filter) -> Filter:
-    """The filter that asks of the page that a visit entered on what this one asks of an event's page."""
-    if isinstance(condition, Match):
-        if condition.dimension != "event:page":
-            return condition
-        return Match(condition.operator, "visit:entry_page", condition.values, condition.case_sensitive)
-    if isinstance(condition, Not):
-        return Not(at_entry(condition.filter))
-    return type(condition)(tuple(at_entry(part) for part in condition.filters))
+def of_pages(condition: Filter | None) -> Filter | None:
+    """What a filter says of pages: of an `and` the parts that are about them, of an `or` only if all of them are, of a
+    `not` only if it is about nothing else."""
+    if condition is None or isinstance(condition, Match | Not):
+        return condition if names_of(condition) == {"event:page"} else None
+    parts = [of_pages(part) for part in condition.filters]
+    about = tuple(part for part in parts if part is not None)
+    if isinstance(condition, And):
+        return And(about) if about else None
+    return Or(about) if len(about) == len(parts) else None
 
 
 def _everybody(query: Query) -> Query:
@@ -220,7 +221,7 @@ class _Count:
 
     def figures(self, key: Key, span: Span) -> dict[str, Any]:
         present = self._present(key, span)
-        entered = self._entered(present, key, span)
+        entered = self._entered(present, key)
         hits: dict[int, list[Deed]] = {}
         for run, deed, its in self.hits:
             if its == key and span[0] <= deed.at < span[1]:
@@ -255,19 +256,13 @@ class _Count:
     def _present(self, key: Key, span: Span) -> list[Run]:
         return list({id(run): run for run, its in self._presences(span) if its == key}.values())
 
-    def _entered(self, present: list[Run], key: Key, span: Span) -> list[Run]:
+    def _entered(self, present: list[Run], key: Key) -> list[Run]:
         """Whose bounces are looked at: where pages are asked about, only visits that entered on such a page."""
         if "event:page" in self.names:
             page = key[self.names.index("event:page")]
             present = [run for run in present if run.values["visit:entry_page"] == page]
-        if self.query.filter and "event:page" in names_of(self.query.filter):
-            entering = at_entry(self.query.filter)
-            present = [
-                run
-                for run in present
-                if any(holds(entering, _values(run, deed)) for deed in run.counted if span[0] <= deed.at < span[1])
-            ]
-        return present
+        pages = of_pages(self.query.filter)
+        return [run for run in present if holds(pages, lambda _, run=run: run.values["visit:entry_page"])]
 
     def _key(self, run: Run, deed: Deed | None = None) -> Key:
         return tuple(_values(run, deed)(name) for name in self.names)
