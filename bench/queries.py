@@ -42,11 +42,17 @@ SITES: Final = {BIG: "large site", SMALL: "small site"}
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """One question and how long it took, at first and when it was asked again."""
+    """One question and how long it took, at first and when it was asked again.
+
+    `python_ms` and `postgres_ms` are processor time of the first answer: what is left of it on a machine with nothing
+    else to do.
+    """
 
     asked: Asked
     took_ms: float
     again_ms: float
+    python_ms: float
+    postgres_ms: float
     statements: list[tuple[str, Any]] = field(repr=False)
 
 
@@ -68,11 +74,13 @@ class Asker:
         engine = self._parts.engine
         engine.dispose()
         with engine.connect() as connection:
-            connection.execute(sa.text("SELECT 1"))
+            server = Path(f"/proc/{connection.execute(sa.text('SELECT pg_backend_pid()')).scalar_one()}/schedstat")
         self._statements = []
-        first_ms = self._post(asked.body)
+        postgres_ms, python_ms = _on_cpu_ms(server), time.thread_time() * 1000
+        took_ms = self._post(asked.body)
+        postgres_ms, python_ms = _on_cpu_ms(server) - postgres_ms, time.thread_time() * 1000 - python_ms
         statements = self._statements
-        return Answered(asked, first_ms, self._post(asked.body), statements)
+        return Answered(asked, took_ms, self._post(asked.body), python_ms, postgres_ms, statements)
 
     def explain(self, answered: Answered) -> str:
         """The statements of a question and what Postgres did for each."""
@@ -95,6 +103,14 @@ class Asker:
 
     def _note(self, _: Any, __: Any, statement: str, values: Any, ___: Any, ____: Any) -> None:
         self._statements.append((statement, values))
+
+
+def _on_cpu_ms(schedstat: Path) -> float:
+    """Processor time of a process until now; 0 where Linux does not tell."""
+    try:
+        return int(schedstat.read_text().split()[0]) / 1e6
+    except OSError:
+        return 0.0
 
 
 def ask_all(asker: Asker, questions: Iterable[Asked]) -> list[Answered]:
@@ -150,7 +166,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         installed.parts.redis.flushall()
         asker = Asker(installed)
         questions = Questions(installed.parts.engine, installed.parts.now().date(), arguments.each)
-        print(f"{'':<44}{'asked':>6}{'p50 ms':>9}{'p95 ms':>9}{'max ms':>9}{'again':>8}{'SQL':>5}")
+        heads = f"{'asked':>6}{'p50 ms':>9}{'p95 ms':>9}{'max ms':>9}{'again':>8}{'python':>8}{'postgres':>9}{'SQL':>5}"
+        print(f"{'':<44}{heads}")
         for site in [arguments.site] if arguments.site else SITES:
             found = [(f"{MONTH} days", questions.plain(site, MONTH)), (f"{DAYS} days", questions.plain(site, DAYS))]
             found += [(f"{MONTH} days", questions.filtered(site)), (f"{DAYS} days", questions.narrowed(site))]
@@ -173,9 +190,11 @@ def _show(name: str, answers: list[Answered]) -> None:
     took = [answer.took_ms for answer in answers]
     again = percentile([answer.again_ms for answer in answers], 95)
     statements = statistics.median(len(answer.statements) for answer in answers)
+    python_ms = statistics.median(answer.python_ms for answer in answers)
+    postgres_ms = percentile([answer.postgres_ms for answer in answers], 95)
     print(
         f"{name:<44}{len(took):6}{statistics.median(took):9.1f}{percentile(took, 95):9.1f}{max(took):9.1f}{again:8.1f}"
-        f"{statements:5.0f}",
+        f"{python_ms:8.1f}{postgres_ms:9.1f}{statements:5.0f}",
         flush=True,
     )
 
