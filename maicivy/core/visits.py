@@ -37,11 +37,13 @@ Slot: TypeAlias = tuple[int, int]  # (quarter of an hour since 1970, action id)
 class Shape(IntFlag):
     """What a query may rely on to take a short way.
 
-    SINGLE: the only visit of its visitor. SHORT: all of it lies in one quarter of an hour.
+    SINGLE: the only visit of its visitor. SHORT: all of it lies in one quarter of an hour. PLAIN: no page occurs in two
+    of its elements.
     """
 
     SINGLE = 1
     SHORT = 2
+    PLAIN = 4
 
 
 class Entry(msgspec.Struct, frozen=True, order=True):

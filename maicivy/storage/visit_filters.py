@@ -95,6 +95,16 @@ def pages_of(condition: Filter | None) -> Filter | None:
     return type(condition)(tuple(some))
 
 
+def is_one_value(condition: Filter | None) -> bool:
+    """Whether a filter is true for one value of its dimension at the most."""
+    return (
+        isinstance(condition, Match)
+        and condition.operator == "is"
+        and len(condition.values) == 1
+        and condition.case_sensitive
+    )
+
+
 def matching(text: str, match: Match, values: Values) -> str:
     """The condition that `text`, an SQL expression, satisfies a match."""
     wanted, given = list(match.values), text

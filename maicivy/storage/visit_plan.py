@@ -28,7 +28,7 @@ from maicivy.core.query import (
     Query,
 )
 from maicivy.errors import Refusal
-from maicivy.storage.visit_filters import Values, matching, names
+from maicivy.storage.visit_filters import Values, is_one_value, matching, names
 from maicivy.storage.visit_sql import PARTS, WHOLE, Question, Relation, Slice
 
 KEPT: Final = {
@@ -163,7 +163,7 @@ class Plan:
         if filtered - {dimension} or dimension not in ROLLED_UP:
             return None
         # Without a row for each value, several values would count a visitor, or a visit, once for each.
-        return dimension if self._dimensions or _is_one_value(query.filter) else None
+        return dimension if self._dimensions or is_one_value(query.filter) else None
 
     def _decide(self, connection: sa.Connection, zone: ZoneInfo) -> None:
         query, bounds = self._query, self._bounds
@@ -368,15 +368,6 @@ def fresh(question: Question, parts: Sequence[str], *, with_visitors: bool, spli
     )
     visitors = "sum(CASE WHEN who IS NULL THEN touches ELSE least(touches, 1) END)::bigint AS visitors"
     return f"SELECT {by}, {visitors}, {sums} FROM ({by_visitor}) AS w GROUP BY {by}"
-
-
-def _is_one_value(condition: Filter | None) -> bool:
-    return (
-        isinstance(condition, Match)
-        and condition.operator == "is"
-        and len(condition.values) == 1
-        and condition.case_sensitive
-    )
 
 
 def _on_values(condition: Filter, values: Values) -> str:

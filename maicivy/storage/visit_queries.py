@@ -48,16 +48,17 @@ class PostgresVisitQueries:
             Refusal: `not_kept` when what the question needs is not kept for so long, `query_too_slow` after
                 `STATEMENT_TIMEOUT_S`.
         """
-        try:
-            with timed(DATABASE_DURATION, "query"), postgres_errors(), self._engine.begin() as connection:
-                return self._answer(connection, query)
-        except sa.exc.DBAPIError as error:
-            if isinstance(error.orig, psycopg.errors.QueryCanceled):
-                message = f"the query took more than {STATEMENT_TIMEOUT_S} s; ask for less time or fewer dimensions"
-                raise Refusal("query_too_slow", message) from error
-            if isinstance(error.orig, psycopg.errors.InvalidRegularExpression):
-                raise Refusal("invalid_pattern", "a pattern is no regular expression", "filters") from error
-            raise
+        with timed(DATABASE_DURATION, "query"), postgres_errors():
+            try:
+                with self._engine.begin() as connection:
+                    return self._answer(connection, query)
+            except sa.exc.DBAPIError as error:
+                if isinstance(error.orig, psycopg.errors.QueryCanceled):
+                    message = f"the query took more than {STATEMENT_TIMEOUT_S} s; ask for less time or fewer dimensions"
+                    raise Refusal("query_too_slow", message) from error
+                if isinstance(error.orig, psycopg.errors.InvalidRegularExpression):
+                    raise Refusal("invalid_pattern", "a pattern is no regular expression", "filters") from error
+                raise
 
     def first_moment(self, site_id: int) -> datetime | None:
         """See `core.ports.VisitQueries.first_moment`."""

@@ -20,7 +20,15 @@ import msgspec
 from maicivy.core.buckets import is_aligned
 from maicivy.core.circumstances import MAX_ENGAGEMENT_MS, MAX_SCROLL_DEPTH
 from maicivy.core.query import EVENT_DIMENSIONS, PROPERTY, And, Filter, Match, Not
-from maicivy.storage.visit_filters import OF_EVENTS, OF_VISITS, Values, event_dimensions, matching, pages_of
+from maicivy.storage.visit_filters import (
+    OF_EVENTS,
+    OF_VISITS,
+    Values,
+    event_dimensions,
+    is_one_value,
+    matching,
+    pages_of,
+)
 
 WHOLE: Final = ("visits", "bounces", "entries", "duration_us", "readers", "scrolled", "scroll_sum")
 """Figures that belong to whole visits."""
@@ -36,12 +44,11 @@ _DURATION: Final = "(date_part('epoch', v.ended - v.started) * 1000000)::bigint"
 _BOUNCED: Final = "(v.pageviews <= 1 AND v.interactions = 0)::int"
 _WHO: Final = "CASE WHEN v.shape & 1 <> 0 THEN NULL ELSE v.visitor_id END, v.bot <> 0"
 # What happened in visit v: of its elements (times are those of quarters of an hour), and of the stored events.
-_ELEMENTS: Final = """
-    SELECT date_bin('15 minutes', v.started, '1970-01-01 00:00+00') + coalesce(e.slot, 0) * interval '15 minutes' AS at,
-           e.action, a.name, a.hostname, a.page,
-           coalesce(e.n, 1) AS n, coalesce(e.engaged_ms, 0) AS engaged_ms, coalesce(e.scroll, -1) AS scroll
-    FROM unnest(v.actions, v.slots, v.counts, v.engaged, v.scrolls) AS e (action, slot, n, engaged_ms, scroll)
-    JOIN actions a ON a.id = e.action"""
+_ELEMENT_ARRAYS: Final = ("actions", "counts", "slots", "engaged", "scrolls")
+_ELEMENT: Final = """
+    SELECT date_bin('15 minutes', v.started, '1970-01-01 00:00+00')
+           + coalesce({slots}, 0) * interval '15 minutes' AS at, {actions} AS action, a.name, a.hostname, a.page,
+           coalesce({counts}, 1) AS n, coalesce({engaged}, 0) AS engaged_ms, coalesce({scrolls}, -1) AS scroll"""
 
 
 def _reading(field: str, most: int, nothing: int) -> str:
@@ -151,11 +158,11 @@ class Relation:
         self._start, self._end = bind(part.slice_start, "timestamptz"), bind(part.slice_end, "timestamptz")
         self._range_start, self._range_end = bind(part.start, "timestamptz"), bind(part.end, "timestamptz")
 
-    def parts(self) -> tuple[str, str]:
-        """Two SELECTs of `Question.columns`: of visits that lie within one bucket, the short way, and of all others."""
+    def parts(self) -> list[str]:
+        """SELECTs of `Question.columns`: of visits that lie within one bucket, the short way, and of all others."""
         if self._question.of_events:
-            return self._events_inside(), self._events_across()
-        return self._visits_inside(), self._visits_across()
+            return [*self._events_inside(), self._events_across()]
+        return [self._visits_inside(), self._visits_across()]
 
     def _visits_inside(self) -> str:
         figures = _OF_VISIT | {"readers": "(v.pageviews > 0)::int", "pageviews": "v.pageviews", "events": "v.events"}
@@ -176,7 +183,7 @@ class Relation:
                 " LEFT JOIN (SELECT v.site_id, v.visitor_id, v.started,"
                 f" {self._number('h.at')} AS bucket, sum(h.n) AS n,"
                 " sum(h.n) FILTER (WHERE h.name = 'page_view') AS views"
-                f" FROM across AS v CROSS JOIN LATERAL ({self._happenings()}) AS h"
+                f" FROM {self._elements('SELECT * FROM across', timed=True)}"
                 f" WHERE {self._in_range} GROUP BY 1, 2, 3, 4"
                 ") AS s USING (site_id, visitor_id, started, bucket)"
             )
@@ -191,13 +198,25 @@ class Relation:
             f" FROM ({touched}) AS v WHERE {self._in_slice})"
         )
 
-    def _events_inside(self) -> str:
+    def _events_inside(self) -> list[str]:
         label = self._label("v.started")
-        return (
+        visits = self._inside_visits()
+        kinds = [(visits, False)]
+        if self._tells_elements_apart:
+            kinds = [(f"{visits} AND v.shape & 4 <> 0", True), (f"{visits} AND v.shape & 4 = 0", False)]
+        return [
             f"SELECT {self._group(label)}, {label}, {self._list('v.')}{_WHO}, (v.n > 0)::int"
             f"{self._figures(self._of_happenings(), dict.fromkeys(WHOLE, '0'))}"
-            f" FROM ({self._happened(self._inside_visits(), '', self._in_slice_time)}) AS v"
-        )
+            f" FROM ({self._happened(some, '', self._in_slice_time, apart=apart)}) AS v"
+            for some, apart in kinds
+        ]
+
+    @property
+    def _tells_elements_apart(self) -> bool:
+        """Whether of a visit that has each page in one element only, no two elements belong together."""
+        if self._question.raw:
+            return False
+        return "event:page" in self._question.dimensions or _names_one_page(self._question.filter)
 
     def _events_across(self) -> str:
         happened = self._happened(self._across_visits(), f"{self._number('h.at')} AS bucket", self._in_range)
@@ -224,8 +243,9 @@ class Relation:
             f"{self._figures(figures, again)} FROM ({ranked}) AS v WHERE {self._in_slice}"
         )
 
-    def _happened(self, visits: str, bucket: str, condition: str) -> str:
-        """What happened in `visits` added up by visit, bucket and values of the dimensions."""
+    def _happened(self, visits: str, bucket: str, condition: str, *, apart: bool = False) -> str:
+        """What happened in `visits` added up by visit, bucket and values of the dimensions; `apart` where there is
+        nothing to add, because no two elements of a visit have the same values."""
         dims, keys = [], []
         for dim, name in zip(self._question.dims, self._question.dimensions, strict=True):
             dims.append(f"v.{dim}" if name.startswith("visit:") else f"{self._of_happening(name)} AS {dim}")
@@ -236,12 +256,31 @@ class Relation:
             visit += ", entered.page"
             entered = " LEFT JOIN actions AS entered ON entered.id = v.entry_id"
         filtered = "" if self._question.filter is None else f" AND {self._condition(self._question.filter)}"
+        views = "CASE WHEN h.name = 'page_view' THEN h.n ELSE 0 END"
+        figures = f"sum(h.n) AS n, sum({views}) AS views, sum(h.engaged_ms) AS engaged_ms, max(h.scroll) AS scroll"
+        if apart:
+            figures = f"h.n, {views} AS views, h.engaged_ms, h.scroll"
+        group = "" if apart else f" GROUP BY {', '.join([visit, *keys, *(['bucket'] if bucket else [])])}"
         return (
-            f"SELECT {', '.join([visit, *dims, *([bucket] if bucket else [])])},"
-            " sum(h.n) AS n, coalesce(sum(h.n) FILTER (WHERE h.name = 'page_view'), 0) AS views,"
-            " sum(h.engaged_ms) AS engaged_ms, max(h.scroll) AS scroll"
-            f" FROM ({visits}) AS v{entered} CROSS JOIN LATERAL ({self._happenings()}) AS h"
-            f" WHERE {condition}{filtered} GROUP BY {', '.join([visit, *keys, *(['bucket'] if bucket else [])])}"
+            f"SELECT {', '.join([visit, *dims, *([bucket] if bucket else [])])}, {figures}"
+            f" FROM {self._elements(visits, timed=bool(bucket))}{entered} WHERE {condition}{filtered}{group}"
+        )
+
+    def _elements(self, visits: str, *, timed: bool) -> str:
+        """A FROM of `visits` as v, each with its elements as h; `timed` where it matters when they were."""
+        if self._question.raw:
+            return f"({visits}) AS v CROSS JOIN LATERAL ({_HAPPENINGS}) AS h"
+        # In the list of a SELECT, unnest costs a fraction of what it does as a table.
+        sums = self._question.sums
+        unnested = ["actions", "counts"]
+        unnested += ["slots"] if timed else []
+        unnested += ["engaged"] if "engaged_ms" in sums else []
+        unnested += ["scrolls"] if sums & {"scrolled", "scroll_sum"} else []
+        shown = ", ".join(f"unnest(v.{name}) AS e_{name}" for name in unnested)
+        given = {name: f"v.e_{name}" if name in unnested else "NULL::integer" for name in _ELEMENT_ARRAYS}
+        return (
+            f"(SELECT v.*, {shown} FROM ({visits}) AS v) AS v JOIN actions AS a ON a.id = v.e_actions"
+            f" CROSS JOIN LATERAL ({_ELEMENT.format(**given)}) AS h"
         )
 
     def _inside_visits(self) -> str:
@@ -342,9 +381,6 @@ class Relation:
 
     def _list(self, prefix: str) -> str:
         return "".join(f"{prefix}{dim}, " for dim in self._question.dims)
-
-    def _happenings(self) -> str:
-        return _HAPPENINGS if self._question.raw else _ELEMENTS
 
     def _of_happening(self, name: str) -> str:
         if name.startswith(PROPERTY):
@@ -453,6 +489,13 @@ class Relation:
         if groups == self._part.bounds:
             return label
         return f"({self._values.bind(list(groups), 'timestamptz[]')})[{self._number(label)}]"
+
+
+def _names_one_page(condition: Filter | None) -> bool:
+    """Whether a filter is true on one page at the most."""
+    if isinstance(condition, And):
+        return any(_names_one_page(each) for each in condition.filters)
+    return isinstance(condition, Match) and condition.dimension == "event:page" and is_one_value(condition)
 
 
 _NOTHING: Final = "''::text"

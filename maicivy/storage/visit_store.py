@@ -80,6 +80,10 @@ SELECT site_id, hour, %s FROM unnest(%s::int[], %s::timestamptz[]) AS h (site_id
 ON CONFLICT (site_id, hour) DO UPDATE SET seq = excluded.seq
 """
 _HOSTS: Final = "/* visit_store.record */ SELECT id, domain, allowed_hosts FROM sites"
+_PAGES: Final = "/* visit_store.record */ SELECT id, page FROM actions WHERE id = ANY (%s)"
+REMEMBERED: Final = 100_000
+"""Actions whose page a process remembers."""
+
 _NO_HOSTS: Final[frozenset[str]] = frozenset()
 _DAY: Final = timedelta(days=1)
 _HOUR: Final = timedelta(hours=1)
@@ -109,6 +113,7 @@ class VisitBook:
         self._dimensions = DimensionBook()
         self._version = 0
         self._hosts: dict[int, frozenset[str]] = {}
+        self._pages = _Pages()
 
     def record(
         self, cursor: psycopg.Cursor[Any], seq: int, version: int, events: Sequence[Event], newcomers: set[Visitor]
@@ -122,7 +127,7 @@ class VisitBook:
         if version != self._version:
             self._hosts = _hosts(cursor)
             self._version = version
-        batch = _Batch(cursor, seq)
+        batch = _Batch(cursor, seq, self._pages)
         fragments = self._fragments(cursor, version, events, batch.judged)
         batch.load(fragments, newcomers)
         for visitor, visits in fragments.items():
@@ -147,6 +152,7 @@ class VisitBook:
         place_ids = ids(cursor, version, "places", set(places))
         origin_ids = ids(cursor, version, "origins", set(origins))
         action_ids = ids(cursor, version, "actions", set(actions))
+        self._pages.learn({entry.id: action.page for action, entry in action_ids.items()})
         fragments: dict[Visitor, list[Visit]] = {}
         for event, client, place, origin, action in zip(events, clients, places, origins, actions, strict=True):
             client_id, client_bot = client_ids[client]
@@ -174,12 +180,38 @@ class VisitBook:
         return {visitor: visits if len(visits) == 1 else joined(visits) for visitor, visits in fragments.items()}
 
 
+class _Pages:
+    """Which page an action is on, of those met last. An id is never given twice, so a rollback leaves no harm here."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, str] = {}
+
+    def learn(self, pages: Mapping[int, str]) -> None:
+        """Remember some."""
+        if len(self._known) > REMEMBERED:
+            self._known.clear()
+        self._known |= pages
+
+    def ask(self, cursor: psycopg.Cursor[Any], actions: set[int]) -> None:
+        """Have all of these known."""
+        missing = sorted(actions - self._known.keys())
+        if missing:
+            cursor.execute(_PAGES, (missing,))
+            self.learn(dict(cursor.fetchall()))
+
+    def are_plain(self, visit: Visit) -> bool:
+        """Whether no page occurs in two elements of a visit."""
+        elements = visit.elements
+        return len(elements) == 1 or len({self._known.get(action) for _, action in elements}) == len(elements)
+
+
 class _Batch:
     """One transaction's work on visits."""
 
-    def __init__(self, cursor: psycopg.Cursor[Any], seq: int) -> None:
+    def __init__(self, cursor: psycopg.Cursor[Any], seq: int, pages: _Pages) -> None:
         self._cursor = cursor
         self._seq = seq
+        self._pages = pages
         self._known: dict[Visitor, list[Kept]] = {}
         self._changed: list[tuple[Visitor, Kept]] = []
         self._gone: list[tuple[int, UUID, datetime]] = []
@@ -214,6 +246,8 @@ class _Batch:
             if not kept.visit.declared:
                 self.judged.setdefault((entry.client_id, entry.origin_id), kept.bot)
             self._known.setdefault((row[0], row[1]), []).append(kept)
+        actions = {action for all_of in self._known.values() for kept in all_of for _, action in kept.visit.elements}
+        self._pages.ask(self._cursor, actions)
 
     def add(self, visitor: Visitor, fragments: Sequence[Visit]) -> None:
         """Join the fragments with what is known of their visitor."""
@@ -229,6 +263,8 @@ class _Batch:
             # Alone for certain: of a visit that was known as one of several, the others may lie where nobody looked.
             if alone and (old is None or old.shape & Shape.SINGLE) and _utc_day(visit.started) == _utc_day(visit.ended):
                 shape |= Shape.SINGLE
+            if self._pages.are_plain(visit):
+                shape |= Shape.PLAIN
             kept = Kept(visit, self._bot(visit), int(shape))
             if kept.bot:
                 self.bots.add(visitor)
