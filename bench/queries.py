@@ -32,6 +32,7 @@ from bench.population import population
 from bench.questions import BIG, MONTH, SMALL, Asked, Questions
 from bench.store import Installation, installation
 from bench.traffic import IN_HASTE, fill
+from maicivy.storage.query_cache import RedisQueryCache
 from maicivy.web import create_app
 
 A_FEW: Final = 100_000
@@ -62,6 +63,7 @@ class Asker:
     def __init__(self, installed: Installation) -> None:
         self._parts = installed.parts
         self._client = create_app(installed.parts).test_client()
+        RedisQueryCache(installed.parts.redis).forget()  # what an earlier run has asked, and begins an epoch
         self._statements: list[tuple[str, Any]] = []
         sa.event.listen(installed.parts.engine, "before_cursor_execute", self._note)
 
@@ -163,7 +165,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     with traffic(arguments.at, arguments.events) as installed:
         if not arguments.as_it_is:
             print(f"rolled up in {roll_up(installed):.1f} s", flush=True)
-        installed.parts.redis.flushall()
         asker = Asker(installed)
         questions = Questions(installed.parts.engine, installed.parts.now().date(), arguments.each)
         heads = f"{'asked':>6}{'p50 ms':>9}{'p95 ms':>9}{'max ms':>9}{'again':>8}{'python':>8}{'postgres':>9}{'SQL':>5}"

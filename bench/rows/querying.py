@@ -34,7 +34,6 @@ def measure(wanted: frozenset[str], effort: Effort, _: object) -> Figures:
     days = 2 if effort.quick else DAYS
     with traffic(Path(at) if at and not effort.quick else None, 2_000 if effort.quick else EVENTS, days) as installed:
         roll_up(installed)
-        installed.parts.redis.flushall()
         disk = _disk(installed) if "disk-visits" in wanted else []
         answers: dict[tuple[str, int, int], list[Answered]] = {}
         if wanted & {"questions", "filters", "cached"}:
