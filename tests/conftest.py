@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
@@ -27,6 +28,7 @@ from maicivy.standalone.datadir import DataDir
 from maicivy.standalone.postgres import Postgres
 from maicivy.standalone.process import start_ready
 from maicivy.standalone.valkey import Valkey
+from tests.shares import Shares
 
 _TEMPLATE = "migrated"
 # A lost test database costs nothing, so nothing waits for the disk.
@@ -37,6 +39,12 @@ _FAST = {
     "max_connections": "100",
     "autovacuum": "off",
 }
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist's own, which share out files in the order of the collection
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Shares | None:
+    """Of `bin/test`; any other distribution is as somebody asked for it."""
+    return Shares(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")
