@@ -152,7 +152,7 @@ class _Reader:
             embedded_postgres=database_url is None,
             embedded_redis=redis_url is None,
             web_concurrency=self._int("WEB_CONCURRENCY", 1, 1, 64),
-            worker_concurrency=self._int("MAICIVY_WORKER_CONCURRENCY", 1, 1, 64),
+            worker_concurrency=self._int("MAICIVY_WORKER_CONCURRENCY", 2, 1, 64),
             db_pool=self._int("MAICIVY_DB_POOL", 10, 1, 1000),
             secret_key=self._secret_key(env, data_dir),
             ingest_token=self._token("MAICIVY_INGEST_TOKEN"),

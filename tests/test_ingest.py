@@ -20,6 +20,7 @@ from maicivy.core.periods import Period
 from maicivy.errors import Unavailable
 from maicivy.storage import inbox as inbox_module
 from maicivy.storage import keys
+from maicivy.storage.bell import BELL_S, RECENT_S
 from tests.events import event, visitor_id
 
 
@@ -141,6 +142,16 @@ def test_drain_makes_room_for_others_and_says_that_there_is_more(parts: Maicivy)
     for _ in range(3):
         parts.inbox.append([event(at=now())])
     assert parts.ingest.drain(parts.bell, "test", 0.01, 0.0) is True
+
+
+def test_a_bell_is_held_until_whoever_held_it_has_been_silent_for_a_while(
+    parts: Maicivy, redis_client: redis.Redis
+) -> None:
+    assert not parts.bell.is_held()
+    parts.bell.hold()
+    assert parts.bell.is_held()
+    redis_client.pexpire(keys.BELL, (BELL_S - RECENT_S) * 1000)  # as if the worker had died two seconds ago
+    assert not parts.bell.is_held()
 
 
 def test_a_bell_that_rings_is_not_rung_again_until_it_goes_out(parts: Maicivy, redis_client: redis.Redis) -> None:

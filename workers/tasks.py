@@ -49,7 +49,7 @@ def ingest() -> None:
 
 @_task(queue.SWEEP)
 def sweep() -> None:
-    if not parts().inbox.is_empty():
+    if not parts().bell.is_held() and not parts().inbox.is_empty():
         ingest.run()
     parts().aggregation.catch_up()
     parts().inbox.restore_received()

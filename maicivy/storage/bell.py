@@ -12,6 +12,9 @@ from maicivy.storage.redis_clients import redis_errors
 BELL_S: Final = 5
 """How long a ring counts as answered. One that was lost is repeated by the next event after that, or the sweeper."""
 
+RECENT_S: Final = 2
+"""Whoever reads the inbox says so more often than this."""
+
 
 class Bell:
     """One flag in Redis that goes out by itself."""
@@ -28,6 +31,12 @@ class Bell:
         """Say that the inbox is being read; to be repeated within `BELL_S`."""
         with redis_errors():
             self._client.set(BELL, b"1", ex=BELL_S)
+
+    def is_held(self) -> bool:
+        """Whether somebody has rung or held it within `RECENT_S`: then the inbox is, or will be, read by others."""
+        with redis_errors():
+            left_ms: int = self._client.pttl(BELL)
+        return left_ms > (BELL_S - RECENT_S) * 1000
 
     def release(self) -> None:
         """Say that nobody reads the inbox any more."""
