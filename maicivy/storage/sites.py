@@ -48,6 +48,9 @@ INSERT INTO sites (domain, measurement_id, timezone, retention_days, is_public, 
 VALUES (:domain, :measurement_id, :timezone, :retention_days, :is_public, :allowed_hosts) RETURNING {_COLUMNS}
 """)
 _ZONE: Final = sa.text("/* sites.set */ SELECT timezone FROM sites WHERE id = :id FOR UPDATE")
+# Workers remember which hosts are a site's own, and look again when this is raised (`visit_store.VisitBook`). The last
+# statement of its transaction, for storing waits for the ledger row.
+_HOSTS_CHANGED: Final = sa.text("/* sites.set */ UPDATE ledger SET dictionary_version = dictionary_version + 1")
 _REMOVE: Final = sa.text("/* sites.remove */ UPDATE sites SET removed_at = now() WHERE id = :id AND removed_at IS NULL")
 
 _DUPLICATE: Final = "23505"  # of its two unique values only the domain is somebody's choice
@@ -81,6 +84,7 @@ class PostgresSites:
         row["allowed_hosts"] = list(row["allowed_hosts"])
         with _unique_domain(), self._engine.begin() as connection:
             site = _site(connection.execute(_ADD, row | {"measurement_id": _measurement_id()}).one())
+            connection.execute(_HOSTS_CHANGED)
         self._copy_soon()
         return site
 
@@ -103,6 +107,8 @@ class PostgresSites:
             site = _site(row)
             if site.timezone != zone:
                 buckets.forget(connection, number)
+            if values.keys() & {"domain", "allowed_hosts"}:
+                connection.execute(_HOSTS_CHANGED)
         self._copy_soon()
         return site
 

@@ -114,6 +114,9 @@ def test_of_a_referrer_host_and_path_are_kept(referrer: str, kept: str) -> None:
         ("https://example.org/b", "/a", {"example.org"}, True),
         ("https://example.org/b", "/a", set(), False),
         ("https://notexample.org/b", PAGE, {"example.org"}, False),
+        ("https://a.b.shop.test/b", PAGE, {"*.shop.test"}, True),
+        ("https://shop.test/b", PAGE, {"*.shop.test"}, False),
+        ("https://workshop.test/b", PAGE, {"*.shop.test"}, False),
     ],
 )
 def test_coming_from_the_site_itself_is_coming_from_nowhere(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -10,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
+import redis
 import sqlalchemy as sa
 from sqlalchemy import Engine
 
@@ -17,6 +19,7 @@ from maicivy.core.events import Event, Traits
 from maicivy.core.ports import Parcel
 from maicivy.core.visits import BOTS, Shape
 from maicivy.storage.event_store import PostgresEventStore
+from maicivy.storage.sites import PostgresSites
 from tests.events import NOON, event, visitor_id
 
 UTC_ZONE = ZoneInfo("UTC")
@@ -209,3 +212,24 @@ def test_sites_do_not_share_visits(store: PostgresEventStore, engine: Engine) ->
     put(store, event(site_id=1), event(site_id=2), event(site_id=2, at=minutes(1)))
     assert [visit["pageviews"] for visit in visits(engine)] == [1, 2]
     assert isinstance(visits(engine)[0]["visitor_id"], UUID)
+
+
+def test_hosts_that_become_a_sites_own_are_no_referrers_from_then_on(
+    store: PostgresEventStore, engine: Engine, redis_client: redis.Redis
+) -> None:
+    sites = PostgresSites(engine, redis_client)
+    hours = itertools.count()
+
+    def source_of(referrer: str, site_id: int = 1) -> str:
+        came = event(at=minutes(60 * next(hours)), site_id=site_id)
+        put(store, msgspec.structs.replace(came, referrer=referrer))
+        return str(max(visits(engine), key=lambda visit: visit["started"])["source"])
+
+    assert source_of("https://www.own.example/a") == "own.example"
+    sites.set(1, {"domain": "own.example"})
+    assert source_of("https://www.own.example/a") == ""
+    assert source_of("https://blog.own.example/a") == "blog.own.example"
+    sites.set(1, {"allowed_hosts": ["*.own.example"]})
+    assert source_of("https://blog.own.example/a") == ""
+    added = sites.add({"domain": "new.example"})
+    assert source_of("https://new.example/a", added.id) == ""
