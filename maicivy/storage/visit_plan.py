@@ -83,6 +83,14 @@ REACH: Final = sa.text(
     WHERE site_id = :site_id AND day = (CAST(:start AS timestamptz) AT TIME ZONE 'UTC')::date
     """
 )
+_FORGOTTEN: Final = sa.text(
+    """
+    /* visit_queries.forgotten */
+    SELECT EXISTS (SELECT FROM buckets WHERE site_id = :site_id AND dimension = 'all' AND cardinality("values") > 0
+        AND (grain = 'hour' AND start > :start - interval '1 hour' AND start <= :since - interval '1 hour'
+             OR grain = 'day' AND start > :start - interval '1 day' AND start <= :since - interval '25 hours'))
+    """
+)
 _BY_DAY: Final = "sum of the visitors of each day: ids rotate at 00:00 UTC"
 _STANDING: Final = sa.text(
     """
@@ -94,8 +102,6 @@ _STANDING: Final = sa.text(
                  AND hour < :end AND (:grain <> 'hour' OR rolled <> seq)) AS dirty,
            (SELECT coalesce(sum(long), 0) FROM buckets WHERE site_id = :site_id AND grain = :grain
                  AND dimension = 'all' AND start >= :first AND start < :end) AS long,
-           (SELECT min(start) FROM buckets WHERE site_id = :site_id AND grain = 'day' AND dimension = 'all'
-                 AND start >= :first AND start < :end) AS earliest,
            s.timezone, now() - make_interval(days => s.retention_days) AS raw_since,
            (SELECT min(to_date(right(c.relname, 8), 'YYYYMMDD'))
             FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
@@ -178,7 +184,7 @@ class Plan:
         raw_since = max(filter(None, (found.raw_since, _midnight(found.partitioned_since))), default=None)
         is_kept = self._grain is Grain.DAY or query.start >= found.now - KEPT[self._grain]
         if rollup is None or not is_native or not is_kept:
-            self._refuse_forgotten(query.start, found.earliest, raw_since)
+            self._refuse_forgotten(connection, query.start, raw_since)
             self._slices = everything
             return
         rolled = set(found.rolled)
@@ -195,7 +201,7 @@ class Plan:
             # else nothing has ever happened in it
         if found.long and len(set(self._groups)) < len(bounds):
             # Sums over days would be wrong for visits that last for days (schema: buckets.long).
-            self._refuse_forgotten(query.start, found.earliest, raw_since)
+            self._refuse_forgotten(connection, query.start, raw_since)
             self._rolled, self._slices = [], everything
             return
         self._slices = _runs(wanted)
@@ -205,11 +211,14 @@ class Plan:
             self._rolled = [start for start in self._rolled if start not in covered]
             self._slices = [(first, last)]
         if self._slices:
-            self._refuse_forgotten(bounds[self._slices[0][0] - 1], found.earliest, raw_since)
+            self._refuse_forgotten(connection, bounds[self._slices[0][0] - 1], raw_since)
 
-    def _refuse_forgotten(self, start: datetime, earliest: datetime | None, since: datetime | None) -> None:
-        """Refuse to read visits from `start` on when they are kept from `since` on and there have been earlier ones."""
-        if earliest is not None and since is not None and earliest < since and start < since:
+    def _refuse_forgotten(self, connection: sa.Connection, start: datetime, since: datetime | None) -> None:
+        """Refuse to read visits from `start` on when they are kept from `since` on and rollups know of earlier ones."""
+        if since is None or start >= since:
+            return
+        values = {"site_id": self._query.site_id, "start": start, "since": since}
+        if connection.scalar(_FORGOTTEN, values):
             raise Refusal(
                 "not_kept",
                 f"what this question needs is kept since {since.astimezone(self._query.zone):%Y-%m-%d} only;"
