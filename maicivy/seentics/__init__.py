@@ -191,7 +191,7 @@ class Seentics:
         """Countries, regions and cities."""
         asking = request.asking
         (visitors,) = asking.totals("visitors")
-        found = geolocation(asking, asking.top("visit:country", *RATED), visitors)
+        found = geolocation(asking, asking.top("visit:country", *COUNTED), visitors)
         return shapes.GeolocationBreakdown(request.website_id, found.countries, found.regions, found.cities)
 
     def _live(self, request: _Request) -> int:

@@ -56,15 +56,20 @@ def pages(asking: Asking) -> list[shapes.PageFigures]:
 
 
 def geolocation(asking: Asking, countries: list[Result], visitors: int) -> shapes.Geolocation:
-    """Countries as they were found already, regions and cities, each with its part of all `visitors`."""
+    """Countries as they were found already, regions and cities, each with its part of all `visitors`.
+
+    Of cities there are many, and every figure more that is asked of each takes its time: rows need no more than
+    `COUNTED`.
+    """
 
     def shares(rows: list[Result]) -> list[tuple[str, int, int, float | None]]:
-        return [(name, views, unique, _part(unique, visitors)) for name, views, unique, *_ in map(rated, rows)]
+        counted = ((row.dimensions[0], _count(row.metrics[0]), _count(row.metrics[1])) for row in rows)
+        return [(name, views, unique, _part(unique, visitors)) for name, views, unique in counted]
 
     return shapes.Geolocation(
         [shapes.CountryShare(*row) for row in shares(countries)],
-        [shapes.RegionShare(*row) for row in shares(asking.top("visit:region", *RATED))],
-        [shapes.CityShare(*row) for row in shares(asking.top("visit:city", *RATED))],
+        [shapes.RegionShare(*row) for row in shares(asking.top("visit:region", *COUNTED))],
+        [shapes.CityShare(*row) for row in shares(asking.top("visit:city", *COUNTED))],
     )
 
 
