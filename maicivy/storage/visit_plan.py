@@ -323,7 +323,7 @@ class Plan:
         if self._groups == self._bounds:
             grp = "b.start"
         elif len(firsts) == 1:
-            grp = values.bind(firsts[0], "timestamptz")
+            grp = values.bind(self._groups[0], "timestamptz")
         else:
             groups, bounds = (values.bind(list(each), "timestamptz[]") for each in (self._groups, self._bounds))
             grp = f"({groups})[array_position({bounds}, b.start)]"

@@ -7,7 +7,7 @@ MAICIVY_ORACLE_SCALE=20 has these tests look at twenty times as many examples: m
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
@@ -150,3 +150,19 @@ def test_visits_and_stored_events_tell_the_same_of_engagement(
     for start in (NOON, NOON - timedelta(minutes=1)):  # quarters of an hour are enough, or are not
         metrics = metrics_for(("event:page",))
         world.check(events, [Query(site_id, ZONES[0], start, NOON + timedelta(hours=1), metrics, ("event:page",))])
+
+
+def test_a_bucket_is_called_by_its_own_start_wherever_the_range_begins(world: World) -> None:
+    site_id, _ = new_sites(world.engine, "Europe/Paris")
+    start = datetime(2026, 3, 28, 23, 0, tzinfo=UTC)  # a Sunday
+    times = [start + timedelta(hours=hours) for hours in (0, 23, 24, 70)]
+    events = [msgspec.structs.replace(event(at=at, site_id=site_id), traits=Traits(FIREFOX)) for at in times]
+    asked = [
+        Query(site_id, ZoneInfo("Europe/Paris"), start, start + timedelta(days=days), metrics_for(()), (grain,))
+        for grain in ("time:day", "time:week", "time:month")
+        for days in (1, 2, 5, 40)
+    ]
+    send(world.store, [events])
+    world.check(events, asked)
+    roll_up(world.engine)
+    world.check(events, asked)
