@@ -82,6 +82,13 @@ WITH hours AS (
 DELETE FROM buckets WHERE site_id = :site_id AND start >= (SELECT min(hour) FROM hours)
 """
 
+_OF_ZONE: Final = "/* buckets.zone */ SELECT EXISTS (SELECT FROM jobs WHERE name = :name)"
+_WITHOUT_ZONE: Final = "/* buckets.zone */ SELECT id FROM sites WHERE timezone IS NULL ORDER BY id"
+_NOW_OF_ZONE: Final = """/* buckets.zone */
+WITH before AS (DELETE FROM jobs WHERE name LIKE 'buckets %' AND name <> :name)
+INSERT INTO jobs (name, finished_at) VALUES (:name, now()) ON CONFLICT DO NOTHING
+"""
+
 log = logging.getLogger(__name__)
 
 
@@ -95,15 +102,17 @@ class Buckets:
     def refresh(self, now: datetime, retention_days: int | None = None, most: int = 400) -> int:
         """Make what is marked and closed, at most about `most` days, the latest first; how many buckets were made.
 
-        A day of which visits may be gone already keeps the buckets that it has; `retention_days` are those of sites
-        that do not say (None: nothing ever goes). Each day is a transaction of its own. None is made while somebody
-        else is at it. Safe to repeat.
+        Sites without a zone of their own have the days of the installation's: when that is another one now, what was
+        made is forgotten first. A day of which visits may be gone already keeps the buckets that it has;
+        `retention_days` are those of sites that do not say (None: nothing ever goes). Each day is a transaction of its
+        own. None is made while somebody else is at it. Safe to repeat.
         """
         made = 0
         with postgres_errors(), self._engine.connect() as lock:
             if not lock.scalar(sa.text("/* buckets.lock */ SELECT pg_try_advisory_lock(:key)"), {"key": REFRESH_LOCK}):
                 return 0
             try:
+                self._follow_zone()
                 sites = lock.execute(sa.text(_SITES)).all()
                 lock.commit()
                 for row in sites:
@@ -129,6 +138,17 @@ class Buckets:
         """Have the rollups of a site made anew, as far as its visits are kept: its time zone is another one now."""
         with postgres_errors(), self._engine.begin() as connection:
             forget(connection, site_id)
+
+    def _follow_zone(self) -> None:
+        """Forget the buckets of sites without a zone of their own, if they are those of another installation's zone."""
+        name = f"buckets {self._zone}"
+        with self._engine.begin() as connection:
+            if connection.scalar(sa.text(_OF_ZONE), {"name": name}):
+                return
+            for site_id in connection.execute(sa.text(_WITHOUT_ZONE)).scalars().all():
+                forget(connection, site_id)
+            connection.execute(sa.text(_NOW_OF_ZONE), {"name": name})
+        log.info("buckets_of_zone", extra={"timezone": str(self._zone)})
 
     def _refresh(self, site_id: int, zone: ZoneInfo, now: datetime, kept_from: datetime | None, most: int) -> int:
         with self._engine.begin() as connection:

@@ -1,0 +1,36 @@
+"""Rollups are those of the zone that is in force."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+import sqlalchemy as sa
+
+from maicivy.core.query import Query
+from maicivy.storage.buckets import Buckets
+from maicivy.storage.visit_queries import PostgresVisitQueries
+from tests.events import NOON, event
+from tests.oracle.store import LATER, roll_up, rolled_up, send, store_of
+
+
+def visits_seen(engine: sa.Engine, zone: ZoneInfo) -> tuple[int, tuple[str, ...]]:
+    """Visits of the default site where `zone` is the installation's, and the tiers that they were read from."""
+    start = NOON.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=7)
+    query = Query(1, zone, start, start + timedelta(days=10), ("visits",), (), None, (), 10, 0, True, False)
+    rows = PostgresVisitQueries(engine, zone).ask(query)
+    return rows.rows[0].metrics[0], rows.how["visits"].tiers  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("zone", ["Europe/Paris", "Asia/Kolkata", "Etc/UTC"])
+def test_another_zone_of_the_installation_has_the_rollups_of_its_sites_made_anew(engine: sa.Engine, zone: str) -> None:
+    send(store_of(engine), [[event(at=NOON - timedelta(days=back)) for back in range(4)]])
+    roll_up(engine)
+    assert visits_seen(engine, ZoneInfo("UTC")) == (4, ("day",))
+    buckets = Buckets(engine, ZoneInfo(zone))
+    buckets.refresh(LATER)
+    assert visits_seen(engine, ZoneInfo(zone)) == (4, ("day",))
+    made = rolled_up(engine, 1)
+    assert buckets.refresh(LATER) == 0
+    assert rolled_up(engine, 1) == made
