@@ -150,3 +150,27 @@ def test_the_extremes_are_answered(client: FlaskClient) -> None:
         for name in QUESTIONS:
             answer = client.get(f"{BASE}/{name}/1?{query}")
             assert answer.status_code == 200, (name, answer.text)
+
+
+def test_what_a_client_of_seentics_sends_is_what_it_reads(parts: Maicivy) -> None:
+    client = create_app(parts).test_client()
+    sent = {
+        "siteId": 1,
+        "domain": "1",
+        "events": [
+            {"event_type": "pageview", "page": "/pricing", "screen_width": 1920, "screen_height": 1080},
+            {"event_type": "signup", "page": "/pricing", "properties": {"plan": "team"}, "time_on_page": 12},
+        ],
+    }
+    firefox = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:131.0) Gecko/20100101 Firefox/131.0"}
+    assert client.post(f"{BASE}/batch", json=sent, headers=firefox).get_json()["accepted"] == 2
+    while parts.ingest.once("test", 0) or not parts.inbox.is_empty():
+        pass
+    assert client.get(f"{BASE}/live-visitors/1").get_json() == {"website_id": "1", "live_visitors": 1}
+    dashboard = client.get(f"{BASE}/dashboard/1").get_json()
+    assert (dashboard["page_views"], dashboard["total_visitors"], dashboard["live_visitors"]) == (1, 1, 1)
+    assert [row["resolution"] for row in dashboard["top_resolutions"]] == ["1920x1080"]
+    (signup,) = client.get(f"{BASE}/custom-events/1").get_json()["top_events"]
+    assert signup["sample_properties"] == [{"plan": "team", "time_on_page": 12}]
+    browsers = client.get(f"{BASE}/top-browsers/1?browser=Firefox").get_json()["top_browsers"]
+    assert [row["views"] for row in browsers] == [1]
