@@ -36,7 +36,8 @@ def test_postgres_understands_every_pattern_as_python_does(engine: sa.Engine) ->
         connection.execute(sa.text("SET statement_timeout = '30s'"))
         found = connection.execute(
             sa.text(
-                "SELECT text ~ pattern FROM unnest(CAST(:patterns AS text[]), CAST(:texts AS text[])) AS t (pattern, text)"
+                "SELECT text ~ pattern"
+                " FROM unnest(CAST(:patterns AS text[]), CAST(:texts AS text[])) AS t (pattern, text)"
             ),
             {"patterns": [pattern for pattern, _ in asked], "texts": [text for _, text in asked]},
         ).scalars()
