@@ -96,8 +96,8 @@ _STANDING: Final = sa.text(
     """
     /* visit_queries.standing */
     SELECT (SELECT seq FROM ledger) AS seq,
-           ARRAY(SELECT start FROM buckets WHERE site_id = :site_id AND grain = :grain AND dimension = 'all' AND NOT bot
-                 AND start >= :first AND start < :end) AS rolled,
+           ARRAY(SELECT start FROM buckets WHERE site_id = :site_id AND grain = :grain AND dimension = 'all'
+                 AND (NOT bot OR :grain = 'minute') AND start >= :first AND start < :end) AS rolled,
            ARRAY(SELECT hour FROM dirty_hours WHERE site_id = :site_id AND hour > :first - interval '1 hour'
                  AND hour < :end AND (:grain <> 'hour' OR rolled <> seq)) AS dirty,
            (SELECT coalesce(sum(long), 0) FROM buckets WHERE site_id = :site_id AND grain = :grain

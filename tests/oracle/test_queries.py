@@ -23,7 +23,7 @@ from maicivy.queries import Queries
 from maicivy.storage.visit_plan import KEPT
 from maicivy.storage.visit_queries import PostgresVisitQueries
 from tests.events import NOON, event
-from tests.log_import.logs import FIREFOX
+from tests.log_import.logs import BOT, FIREFOX
 from tests.oracle.comparison import assert_same
 from tests.oracle.generator import (
     DIMENSIONS,
@@ -166,3 +166,17 @@ def test_a_bucket_is_called_by_its_own_start_wherever_the_range_begins(world: Wo
     world.check(events, asked)
     roll_up(world.engine)
     world.check(events, asked)
+
+
+def test_minutes_in_which_there_were_only_bots_are_rolled_up_too(world: World) -> None:
+    site_id, _ = new_sites(world.engine)
+    events = [
+        msgspec.structs.replace(event(at=NOON + timedelta(minutes=3 * n), visitor=n, site_id=site_id), traits=traits)
+        for n, traits in ((1, Traits(FIREFOX)), (2, Traits(BOT)))
+    ]
+    send(world.store, [events])
+    roll_up(world.engine)
+    for include_bots in (False, True):
+        hour = NOON, NOON + timedelta(hours=1)
+        query = Query(site_id, ZONES[0], *hour, ("visits", "events"), ("time:minute",), include_bots=include_bots)
+        world.check(events, [query])
