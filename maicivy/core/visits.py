@@ -11,10 +11,10 @@ earlier. A visit of engagement alone does not count as a visit: `events` is 0.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import IntFlag
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -121,22 +121,74 @@ class Visit(msgspec.Struct, frozen=True):
         return slot_of(self.started) == slot_of(self.ended)
 
 
-def of_event(
-    entry: Entry, *, is_page_view: bool, interactive: bool, engaged_ms: int, scroll: int, declared: bool
-) -> Visit:
-    """The visit of a single event. `entry` is what a visit would enter with by it; the action of an engagement event is
-    that of a view of its page."""
-    counted = 0 if entry.is_engagement else 1
+class Happening(NamedTuple):
+    """An event as far as visits are concerned. `action_id` of an engagement event is that of a view of its page."""
+
+    at: datetime
+    tie: int
+    is_engagement: bool
+    is_page_view: bool
+    interactive: bool
+    declared: bool
+    engaged_ms: int
+    scroll: int
+    client_id: int
+    place_id: int
+    origin_id: int
+    action_id: int
+
+
+def of_events(happenings: list[Happening]) -> list[Visit]:
+    """The visits that one visitor's events, in any order, make by themselves.
+
+    The same as joining the visits of each event, in a third of the time.
+    """
+    if len(happenings) > 1:
+        happenings.sort()
+    visits = []
+    begin = 0
+    for end in range(1, len(happenings) + 1):
+        if end == len(happenings) or happenings[end].at - happenings[end - 1].at > VISIT_GAP:
+            visits.append(_visit(happenings[begin:end]))
+            begin = end
+    return visits
+
+
+def _visit(run: Sequence[Happening]) -> Visit:
+    """The visit of a run of events, in their order."""
+    elements: dict[Slot, Element] = {}
+    first = run[0]
+    entered, left = None, None
+    pageviews = events = interactions = 0
+    declared = False
+    for happening in run:
+        at, _, is_engagement, is_page_view, interactive, says_so, engaged_ms, scroll, _, _, _, action_id = happening
+        if is_page_view:
+            pageviews += 1
+            left = happening
+        if not is_engagement:
+            events += 1
+            if entered is None:
+                entered = happening
+            if interactive and not is_page_view:
+                interactions += 1
+        if says_so:
+            declared = True
+        slot = (int(at.timestamp()) // SLOT_S, action_id)
+        element = Element(0 if is_engagement else 1, engaged_ms, scroll)
+        before = elements.get(slot)
+        elements[slot] = element if before is None else before + element
+    begun = entered or first
     return Visit(
-        entry.at,
-        entry.at,
-        entry,
-        Exit(entry.at, entry.tie, entry.action_id) if is_page_view else None,
-        int(is_page_view),
-        counted,
-        int(bool(counted) and interactive and not is_page_view),
+        first.at,
+        run[-1].at,
+        Entry(entered is None, begun.at, begun.tie, begun.client_id, begun.place_id, begun.origin_id, begun.action_id),
+        None if left is None else Exit(left.at, left.tie, left.action_id),
+        pageviews,
+        events,
+        interactions,
         declared,
-        {(slot_of(entry.at), entry.action_id): Element(counted, engaged_ms, scroll)},
+        elements,
     )
 
 

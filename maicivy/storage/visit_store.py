@@ -8,7 +8,7 @@ what comes out differently is written, and the hours that it touches are marked 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, TypeAlias
 from uuid import UUID
@@ -24,10 +24,11 @@ from maicivy.core.visits import (
     Element,
     Entry,
     Exit,
+    Happening,
     Shape,
     Visit,
     joined,
-    of_event,
+    of_events,
     slot_of,
 )
 from maicivy.enrichment import action_of, client_of, origin_of, place_of
@@ -88,6 +89,7 @@ _NO_HOSTS: Final[frozenset[str]] = frozenset()
 _DAY: Final = timedelta(days=1)
 _HOUR: Final = timedelta(hours=1)
 _TIE: Final = 2**63 - 1
+_PLACES: Final = {reason: place for place, reason in enumerate(BOTS)}
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -153,31 +155,34 @@ class VisitBook:
         origin_ids = ids(cursor, version, "origins", set(origins))
         action_ids = ids(cursor, version, "actions", set(actions))
         self._pages.learn({entry.id: action.page for action, entry in action_ids.items()})
-        fragments: dict[Visitor, list[Visit]] = {}
+        happenings: dict[Visitor, list[Happening]] = {}
         for event, client, place, origin, action in zip(events, clients, places, origins, actions, strict=True):
             client_id, client_bot = client_ids[client]
             origin_id, origin_bot = origin_ids[origin]
-            judged[client_id, origin_id] = BOTS.index(client_bot or origin_bot)
+            judged[client_id, origin_id] = _PLACES[client_bot or origin_bot]
             traits = event.traits
             is_engagement = event.event_type == ENGAGEMENT
-            fragment = of_event(
-                Entry(
-                    is_engagement,
-                    event.created_at,
-                    event.id.int & _TIE,
-                    client_id,
-                    place_ids[place].id,
-                    origin_id,
-                    action_ids[action].id,
-                ),
-                is_page_view=event.event_type == PAGE_VIEW,
-                interactive=traits.interactive,
-                engaged_ms=traits.engagement_ms if is_engagement else 0,
-                scroll=(traits.scroll_depth or NO_SCROLL) if is_engagement else NO_SCROLL,
-                declared=traits.bot,
+            happening = Happening(
+                event.created_at,
+                event.id.int & _TIE,
+                is_engagement,
+                event.event_type == PAGE_VIEW,
+                traits.interactive,
+                traits.bot,
+                traits.engagement_ms if is_engagement else 0,
+                (traits.scroll_depth or NO_SCROLL) if is_engagement else NO_SCROLL,
+                client_id,
+                place_ids[place].id,
+                origin_id,
+                action_ids[action].id,
             )
-            fragments.setdefault((event.site_id, event.visitor_id), []).append(fragment)
-        return {visitor: visits if len(visits) == 1 else joined(visits) for visitor, visits in fragments.items()}
+            visitor = (event.site_id, event.visitor_id)
+            known = happenings.get(visitor)
+            if known is None:
+                happenings[visitor] = [happening]
+            else:
+                known.append(happening)
+        return {visitor: of_events(all_of) for visitor, all_of in happenings.items()}
 
 
 class _Pages:
@@ -404,9 +409,15 @@ def _row(visitor: Visitor, kept: Kept) -> tuple[Any, ...]:
 
 def _array(values: list[int], unless_all: int | None = None, *, wide: bool = True) -> bytes | None:
     """An int4[] or int2[] as Postgres takes it; None when all values are the one that goes without saying."""
-    if unless_all is not None and all(value == unless_all for value in values):
+    if unless_all is not None and values.count(unless_all) == len(values):
         return None
-    head = struct.pack(">iiiii", 1, 0, 23 if wide else 21, len(values), 1)  # dimensions, no nulls, type, size, from 1
-    size, code = (4, "i") if wide else (2, "h")
-    flat: Iterable[int] = (number for value in values for number in (size, value))
-    return head + struct.pack(">" + f"i{code}" * len(values), *flat)
+    size, code, type_id = (4, "i", 23) if wide else (2, "h", 21)
+    if len(values) == 1:
+        return _ONE[wide].pack(1, 0, type_id, 1, 1, size, values[0])
+    flat = [size] * (2 * len(values))
+    flat[1::2] = values
+    # dimensions, no nulls, type, how many, from 1; then the size of each and it
+    return struct.pack(f">iiiii{f'i{code}' * len(values)}", 1, 0, type_id, len(values), 1, *flat)
+
+
+_ONE: Final = {True: struct.Struct(">iiiiiii"), False: struct.Struct(">iiiiiih")}

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from maicivy.core import visits
 from maicivy.core.visits import (
     MAX_COUNT,
     NO_SCROLL,
@@ -20,7 +21,7 @@ from maicivy.core.visits import (
     Exit,
     Visit,
     joined,
-    of_event,
+    of_events,
     slot_of,
 )
 
@@ -39,16 +40,25 @@ class Happening(msgspec.Struct, frozen=True):
     scroll: int
     declared: bool
 
-    def visit(self) -> Visit:
-        entry = Entry(self.kind == "engagement", self.at, self.tie, 1, 2, self.origin, self.action)
-        return of_event(
-            entry,
-            is_page_view=self.kind == "view",
-            interactive=self.kind != "passive",
-            engaged_ms=self.engaged_ms,
-            scroll=self.scroll,
-            declared=self.declared,
+    def plain(self) -> visits.Happening:
+        return visits.Happening(
+            self.at,
+            self.tie,
+            self.kind == "engagement",
+            self.kind == "view",
+            self.kind != "passive",
+            self.declared,
+            self.engaged_ms,
+            self.scroll,
+            1,
+            2,
+            self.origin,
+            self.action,
         )
+
+    def visit(self) -> Visit:
+        (visit,) = of_events([self.plain()])
+        return visit
 
 
 def recounted(happenings: list[Happening]) -> list[Visit]:
@@ -59,7 +69,7 @@ def recounted(happenings: list[Happening]) -> list[Visit]:
             runs[-1].append(happening)
         else:
             runs.append([happening])
-    visits = []
+    found = []
     for run in runs:
         counted = [h for h in run if h.kind != "engagement"]
         first = (counted or run)[0]
@@ -72,7 +82,7 @@ def recounted(happenings: list[Happening]) -> list[Visit]:
                 sum(h.engaged_ms for h in here),
                 max(h.scroll for h in here),
             )
-        visits.append(
+        found.append(
             Visit(
                 run[0].at,
                 run[-1].at,
@@ -85,7 +95,7 @@ def recounted(happenings: list[Happening]) -> list[Visit]:
                 elements,
             )
         )
-    return visits
+    return found
 
 
 @st.composite
@@ -120,6 +130,12 @@ def test_any_order_and_any_portions_give_the_visits_of_the_whole(
     assert known == recounted(history)
 
 
+@given(histories(), st.randoms(use_true_random=False))
+def test_the_visits_of_many_events_are_those_of_each_joined(history: list[Happening], chance: random.Random) -> None:
+    chance.shuffle(history)
+    assert of_events([happening.plain() for happening in history]) == joined(h.visit() for h in history)
+
+
 @given(st.tuples(histories(), histories(), histories()))
 def test_merging_is_associative_and_commutative(three: tuple[list[Happening], ...]) -> None:
     a, b, c = (reduce(Visit.merge, (h.visit() for h in history)) for history in three)
@@ -128,16 +144,16 @@ def test_merging_is_associative_and_commutative(three: tuple[list[Happening], ..
 
 
 @pytest.mark.parametrize(
-    ("apart", "visits"),
+    ("apart", "count"),
     [
         (timedelta(0), 1),
         (VISIT_GAP, 1),
         (VISIT_GAP + timedelta(microseconds=1), 2),
     ],
 )
-def test_the_gap_is_thirty_minutes_and_not_a_microsecond_more(apart: timedelta, visits: int) -> None:
+def test_the_gap_is_thirty_minutes_and_not_a_microsecond_more(apart: timedelta, count: int) -> None:
     history = [Happening(at, 0, "view", 1, 1, 0, NO_SCROLL, False) for at in (START, START + apart)]
-    assert len(joined(h.visit() for h in history)) == visits
+    assert len(joined(h.visit() for h in history)) == count
 
 
 def test_a_late_event_between_two_visits_makes_one_of_them() -> None:
