@@ -18,7 +18,6 @@ from bench.days import Span, stays
 from bench.population import population
 from bench.traffic_check import events_of
 
-TOKEN: Final = "a token that only benchmarks use, of some length"
 BATCHES: Final = 200
 _FAR: Final = 0.15  # of all batches, from one event of a visit to the next
 _FIRST: Final = b'"10.100.'

@@ -63,7 +63,7 @@ class Asker:
     def __init__(self, installed: Installation) -> None:
         self._parts = installed.parts
         self._client = create_app(installed.parts).test_client()
-        RedisQueryCache(installed.parts.redis).forget()  # what an earlier run has asked, and begins an epoch
+        self._cache = RedisQueryCache(installed.parts.redis)
         self._statements: list[tuple[str, Any]] = []
         sa.event.listen(installed.parts.engine, "before_cursor_execute", self._note)
 
@@ -77,6 +77,7 @@ class Asker:
         engine.dispose()
         with engine.connect() as connection:
             server = Path(f"/proc/{connection.execute(sa.text('SELECT pg_backend_pid()')).scalar_one()}/schedstat")
+        self._cache.forget()  # and begin an epoch: without one nothing is kept
         self._statements = []
         postgres_ms, python_ms = _on_cpu_ms(server), time.thread_time() * 1000
         took_ms = self._post(asked.body)

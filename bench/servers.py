@@ -36,6 +36,7 @@ from maicivy.storage.inbox import RedisInbox
 ROOT = Path(__file__).parents[1]
 GUNICORN = ("-k", "gevent", "-w", "1", "--log-level", "warning", "--no-control-socket")  # as gunicorn.conf.py has it
 SECRET_KEY = "a key that only benchmarks use, of some length"
+INGEST_TOKEN = "a token that only benchmarks use, of some length"
 DRAINED_WITHIN_S = 120.0
 MOST_VIEWERS = 500
 
@@ -181,6 +182,7 @@ class Servers:
             "MAICIVY_EVENT_RATE_LIMIT": "0",
             "MAICIVY_WS_MAX_CLIENTS": str(MOST_VIEWERS),
             "SECRET_KEY": SECRET_KEY,
+            "MAICIVY_INGEST_TOKEN": INGEST_TOKEN,
             "LOG_LEVEL": "warning",
         } | environ
         up = self._python(("-m", "maicivy", "up"), given, lambda: answers("127.0.0.1", port, "/readyz"), f"{name}.up")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from bench.collect import Turn, take_turn
-from bench.crowd import TOKEN, bodies
+from bench.crowd import bodies
 from bench.figures import Effort, Figure, Figures, Scene, Target
-from bench.servers import ROOT, Maicivy, Servers
+from bench.servers import INGEST_TOKEN, ROOT, Maicivy, Servers
 
 BATCH = 100
 _WITHOUT = {"PYTHONPATH": f"{ROOT / 'bench' / 'without_visits'}:{ROOT}"}
@@ -16,8 +16,8 @@ _WITHOUT = {"PYTHONPATH": f"{ROOT / 'bench' / 'without_visits'}:{ROOT}"}
 def measure(_wanted: frozenset[str], effort: Effort, servers: Servers) -> Figures:
     """Turns of two installations that differ in that only one records visits."""
     takers = {
-        "with": _Taker(servers.another_maicivy("with", MAICIVY_INGEST_TOKEN=TOKEN), effort),
-        "without": _Taker(servers.another_maicivy("without", MAICIVY_INGEST_TOKEN=TOKEN, **_WITHOUT), effort),
+        "with": _Taker(servers.maicivy(), effort),
+        "without": _Taker(servers.another_maicivy("without", **_WITHOUT), effort),
     }
     turns: dict[str, list[Turn]] = {name: [] for name in takers}
     for _ in range(effort.rounds):
@@ -43,7 +43,7 @@ class _Taker:
         self.take(0.3)  # the first requests load what is loaded late
 
     def take(self, seconds: float) -> Turn:
-        headers = f"Authorization: Bearer {TOKEN}\r\n"
+        headers = f"Authorization: Bearer {INGEST_TOKEN}\r\n"
         return take_turn(self._maicivy, seconds, self._bodies, BATCH, headers=headers)
 
     def check(self, *, has_visits: bool) -> None:
