@@ -25,8 +25,8 @@ def processes_of(directory: Path) -> dict[int, str]:
     return found
 
 
-def wait_until(condition: Callable[[], object], within_s: float = 10.0, what: str = "") -> None:
-    """Return once `condition` is true; fail after `within_s`."""
+def wait_until(condition: Callable[[], object], within_s: float = 30.0, what: str = "") -> None:
+    """Return once `condition` is true; fail after `within_s`: by default long enough for a machine that is busy."""
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, f"not within {within_s:g} s: {what or condition}"

@@ -37,9 +37,8 @@ def item(argument: str) -> Service | Step:
 
     if kind in ("step", "broken"):
         return Step(name, command)
-    return Service(
-        name, command, (HOME / f"{name}.ready").exists, stop_by_s=60 if kind == "stone" else 1, ready_within_s=20
-    )
+    stop_by_s = {"deaf": 1, "stone": 60}.get(kind, 10)
+    return Service(name, command, (HOME / f"{name}.ready").exists, stop_by_s=stop_by_s, ready_within_s=20)
 
 
 try:

@@ -15,6 +15,8 @@ from tests.standalone.processes import processes_of, wait_until
 
 ROOT = Path(__file__).parents[2]
 Start = Callable[..., subprocess.Popen[str]]
+ENDED_S = 30
+"""For machines that have other things to do; less than a `stone` would take."""
 
 
 @pytest.fixture
@@ -56,7 +58,7 @@ def pids(home: Path, name: str) -> list[int]:
 def test_starts_in_order_and_stops_in_reverse(start: Start, tmp_path: Path, signum: signal.Signals) -> None:
     supervisor = start("a", "migrate:step", "b", "c")
     supervisor.send_signal(signum)
-    assert supervisor.wait(10) == 0
+    assert supervisor.wait(ENDED_S) == 0
     assert events(tmp_path) == ["start a", "step migrate", "start b", "start c", "stop c", "stop b", "stop a"]
     assert not processes_of(tmp_path)
 
@@ -64,7 +66,7 @@ def test_starts_in_order_and_stops_in_reverse(start: Start, tmp_path: Path, sign
 def test_a_stage_waits_for_all_of_the_one_before(start: Start, tmp_path: Path) -> None:
     supervisor = start("a,b", "c,d")
     supervisor.terminate()
-    assert supervisor.wait(10) == 0
+    assert supervisor.wait(ENDED_S) == 0
     found = events(tmp_path)
     assert (set(found[:2]), set(found[2:4])) == ({"start a", "start b"}, {"start c", "start d"})
     assert found[4:] == ["stop d", "stop c", "stop b", "stop a"]
@@ -88,7 +90,7 @@ def test_restarts_are_spaced_further_and_further(start: Start, tmp_path: Path) -
     supervisor = start("a:loops")
     wait_until(lambda: len(pids(tmp_path, "a")) == 4, what="three restarts")
     supervisor.terminate()
-    said = supervisor.communicate(timeout=10)[1]
+    said = supervisor.communicate(timeout=ENDED_S)[1]
     assert [f"again in {delay} s" in said for delay in ("0.25", "0.5", "1")] == [True, True, True]
 
 
@@ -97,7 +99,7 @@ def test_kill_9_of_the_supervisor_leaves_nothing(start: Start, tmp_path: Path) -
     assert len(processes_of(tmp_path)) >= 5
     supervisor.kill()
     supervisor.wait()
-    wait_until(lambda: not processes_of(tmp_path), within_s=5, what="no process left")
+    wait_until(lambda: not processes_of(tmp_path), what="no process left")
 
 
 def command_of(pid: str) -> bytes:
@@ -120,13 +122,13 @@ def test_a_killed_keeper_is_replaced(start: Start, tmp_path: Path) -> None:
     wait_until(lambda: keepers() not in ([first], []), what="another keeper")
     supervisor.kill()
     supervisor.wait()
-    wait_until(lambda: not processes_of(tmp_path), within_s=5, what="no process left")
+    wait_until(lambda: not processes_of(tmp_path), what="no process left")
 
 
 def test_who_ignores_the_stop_is_killed_when_its_time_is_over(start: Start, tmp_path: Path) -> None:
     supervisor = start("a:deaf")
     supervisor.terminate()
-    assert "a did not stop in time" in supervisor.communicate(timeout=10)[1]
+    assert "a did not stop in time" in supervisor.communicate(timeout=ENDED_S)[1]
     assert supervisor.returncode == 0
     assert not processes_of(tmp_path)
 
@@ -141,7 +143,7 @@ def test_under_nohup_a_terminal_that_closes_stops_nothing(start: Start, tmp_path
     os.kill(pids(tmp_path, "a")[0], signal.SIGKILL)
     wait_until(lambda: len(pids(tmp_path, "a")) == 2, what="still supervised")
     supervisor.terminate()
-    assert supervisor.wait(10) == 0
+    assert supervisor.wait(ENDED_S) == 0
 
 
 def test_a_second_ctrl_c_does_not_wait(start: Start, tmp_path: Path) -> None:
@@ -150,13 +152,13 @@ def test_a_second_ctrl_c_does_not_wait(start: Start, tmp_path: Path) -> None:
     assert supervisor.stderr is not None
     assert supervisor.stderr.readline() == "maicivy up: SIGINT: stopping\n"
     supervisor.send_signal(signal.SIGINT)
-    assert supervisor.wait(10) == 0
+    assert supervisor.wait(ENDED_S) == 0
     assert not processes_of(tmp_path)
 
 
 def test_a_service_that_ends_while_it_starts_ends_the_start(start: Start, tmp_path: Path) -> None:
     supervisor = start("a", "b:fails", "c", ready=False)
-    said = supervisor.communicate(timeout=10)[1]
+    said = supervisor.communicate(timeout=ENDED_S)[1]
     assert supervisor.returncode == 1
     assert said.startswith("b ended with exit code 3 while it started: no luck today (more in ")
     assert events(tmp_path) == ["start a", "start b", "stop a"]
@@ -164,13 +166,13 @@ def test_a_service_that_ends_while_it_starts_ends_the_start(start: Start, tmp_pa
 
 def test_of_a_stage_in_which_one_fails_nothing_stays(start: Start, tmp_path: Path) -> None:
     supervisor = start("a,b:fails,c", "d", ready=False)
-    assert supervisor.communicate(timeout=10)[1].count("\n") == 1
+    assert supervisor.communicate(timeout=ENDED_S)[1].count("\n") == 1
     assert supervisor.returncode == 1
     assert "start d" not in events(tmp_path)
 
 
 def test_a_step_that_fails_ends_the_start_with_its_own_words(start: Start, tmp_path: Path) -> None:
     supervisor = start("a", "migrate:broken", "b", ready=False)
-    assert supervisor.communicate(timeout=10)[1] == "the disk is on fire\n"
+    assert supervisor.communicate(timeout=ENDED_S)[1] == "the disk is on fire\n"
     assert supervisor.returncode == 1
     assert events(tmp_path) == ["start a", "stop a"]
