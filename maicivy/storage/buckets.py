@@ -79,8 +79,11 @@ WITH hours AS (
     INSERT INTO dirty_hours (site_id, hour, seq) SELECT :site_id, hour, (SELECT seq FROM ledger) FROM hours
     ON CONFLICT (site_id, hour) DO UPDATE SET rolled = 0 RETURNING 1
 )
-DELETE FROM buckets WHERE site_id = :site_id AND start >= (SELECT min(hour) FROM hours)
-"""
+DELETE FROM buckets WHERE site_id = :site_id AND start >= (
+    SELECT CASE WHEN oldest < earliest AND oldest > earliest - interval '25 hours' THEN oldest ELSE earliest END
+    FROM (SELECT min(hour) AS earliest FROM hours) AS h
+    CROSS JOIN (SELECT min(start) AS oldest FROM buckets WHERE site_id = :site_id) AS b)
+"""  # the day of the first visit of all begins before it
 
 _OF_ZONE: Final = "/* buckets.zone */ SELECT EXISTS (SELECT FROM jobs WHERE name = :name)"
 _WITHOUT_ZONE: Final = "/* buckets.zone */ SELECT id FROM sites WHERE timezone IS NULL ORDER BY id"

@@ -41,6 +41,9 @@ KEPT: Final = {
 MAX_SLICES: Final = 6
 """Parts of the range that are read from visits one by one; of more, everything from the first to the last is."""
 
+_HOUR: Final = timedelta(hours=1)
+_LONGEST: Final = {Grain.MINUTE: timedelta(minutes=1), Grain.HOUR: _HOUR, Grain.DAY: timedelta(hours=25)}
+
 ROLLED_UP: Final = (*EVENT_DIMENSIONS, *VISIT_DIMENSIONS)
 
 _NEEDS: Final[dict[Metric, tuple[str, ...]]] = {
@@ -97,7 +100,8 @@ _STANDING: Final = sa.text(
     /* visit_queries.standing */
     SELECT (SELECT seq FROM ledger) AS seq,
            ARRAY(SELECT start FROM buckets WHERE site_id = :site_id AND grain = :grain AND dimension = 'all'
-                 AND (NOT bot OR :grain = 'minute') AND start >= :first AND start < :end) AS rolled,
+                 AND (NOT bot OR :grain = 'minute')
+                 AND start > :before AND start < :end) AS rolled,
            ARRAY(SELECT hour FROM dirty_hours WHERE site_id = :site_id AND hour > :first - interval '1 hour'
                  AND hour < :end AND (:grain <> 'hour' OR rolled <> seq)) AS dirty,
            (SELECT coalesce(sum(long), 0) FROM buckets WHERE site_id = :site_id AND grain = :grain
@@ -175,7 +179,13 @@ class Plan:
         query, bounds = self._query, self._bounds
         found = connection.execute(
             _STANDING,
-            {"site_id": query.site_id, "grain": str(self._grain), "first": bounds[0], "end": query.end},
+            {
+                "site_id": query.site_id,
+                "grain": str(self._grain),
+                "before": bounds[0] - _LONGEST[self._grain],
+                "first": bounds[0],
+                "end": query.end,
+            },
         ).one()
         self.seq = found.seq
         rollup = self._rollup()
@@ -188,7 +198,10 @@ class Plan:
             self._slices = everything
             return
         rolled = set(found.rolled)
-        dirty = _numbers(bounds, found.dirty)
+        dirty = _numbers(bounds, found.dirty, _HOUR)
+        # What was rolled up while another zone was in force says nothing of these days but that something happened.
+        strange = [start for start in rolled.difference(bounds) if start_of(self._grain, start, query.zone) != start]
+        dirty |= _numbers(bounds, strange, _LONGEST[self._grain])
         ends = (*bounds[1:], self._full_end())
         wanted: list[int] = []
         for number, (start, end) in enumerate(zip(bounds, ends, strict=True), 1):
@@ -393,11 +406,11 @@ def _midnight(day: Any) -> datetime | None:
     return None if day is None else datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
-def _numbers(bounds: Sequence[datetime], hours: Sequence[datetime]) -> set[int]:
-    """The numbers, from 1, of the buckets that UTC hours have a part in."""
+def _numbers(bounds: Sequence[datetime], moments: Sequence[datetime], length: timedelta) -> set[int]:
+    """The numbers, from 1, of the buckets that intervals, which begin at `moments`, have a part in."""
     numbers: set[int] = set()
-    for hour in hours:
-        numbers.update(range(bisect_right(bounds, hour), bisect_left(bounds, hour + timedelta(hours=1)) + 1))
+    for moment in moments:
+        numbers.update(range(max(1, bisect_right(bounds, moment)), bisect_left(bounds, moment + length) + 1))
     return numbers
 
 

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from maicivy.core.query import Query
+from maicivy.errors import Refusal
 from maicivy.storage.buckets import Buckets
 from maicivy.storage.visit_queries import PostgresVisitQueries
 from tests.events import NOON, event
@@ -28,9 +29,21 @@ def test_another_zone_of_the_installation_has_the_rollups_of_its_sites_made_anew
     send(store_of(engine), [[event(at=NOON - timedelta(days=back)) for back in range(4)]])
     roll_up(engine)
     assert visits_seen(engine, ZoneInfo("UTC")) == (4, ("day",))
+    if zone != "Etc/UTC":  # until then they are not asked
+        assert visits_seen(engine, ZoneInfo(zone)) == (4, ("raw",))
     buckets = Buckets(engine, ZoneInfo(zone))
     buckets.refresh(LATER)
     assert visits_seen(engine, ZoneInfo(zone)) == (4, ("day",))
     made = rolled_up(engine, 1)
     assert buckets.refresh(LATER) == 0
     assert rolled_up(engine, 1) == made
+
+
+def test_days_of_another_zone_whose_visits_are_gone_are_told_from_days_without_any(engine: sa.Engine) -> None:
+    send(store_of(engine), [[event(at=NOON - timedelta(days=back)) for back in range(4)]])
+    roll_up(engine)
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE sites SET timezone = 'Asia/Tokyo', retention_days = 1"))
+    with pytest.raises(Refusal) as refusal:
+        visits_seen(engine, ZoneInfo("Asia/Tokyo"))
+    assert refusal.value.code == "not_kept"
