@@ -1,25 +1,22 @@
 """What the dictionary tables and visits say of bots, and how both are changed when it is judged otherwise.
 
-Every change is made with the ledger row locked, marks the hours that it touches, and writes an outbox row of its own:
-so its number is never one that a rollup has worked with, and whoever remembers answers hears of the days. First the
+Every change takes a number of the ledger (storage/changes.py) and marks the hours that it touches. First the
 dictionary changes in one transaction, then visits day by day, the latest first: a visit that events join meanwhile
 can only move to an earlier day, which is still to come. Whatever is interrupted is finished by a repeat.
 """
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-import msgspec
 import psycopg
 import sqlalchemy as sa
 
 from maicivy.core.dimensions import Client, Origin
-from maicivy.core.tallies import SiteTally, Tally
 from maicivy.core.visits import BOTS
+from maicivy.storage.changes import Change, patient_cursor
 from maicivy.storage.connections import postgres_errors
 from maicivy.storage.dimensions import FIELDS
 from maicivy.storage.partitions import Partitions
@@ -32,7 +29,6 @@ Revisions: TypeAlias = Mapping[int, Judged]  # id of a row -> what it says from 
 PAGE: Final = 5_000
 """Rows of a dictionary that are read at once: 2 MB."""
 
-_TIMEOUT: Final = "SET LOCAL statement_timeout = '15min'"  # a repeat would take as long
 _VALUES: Final[Mapping[JudgedKind, type[Judged]]] = {"clients": Client, "origins": Origin}
 
 
@@ -58,11 +54,6 @@ FROM visits v JOIN clients c ON c.id = v.client_id JOIN origins o ON o.id = v.or
     LEFT JOIN unnest(%(origins)s::int[], %(origin_bots)s::text[]) AS ro (id, bot) ON ro.id = o.id
 WHERE v.events > 0 GROUP BY 1
 """
-_LOCK: Final = "/* judgements.change */ SELECT seq, token FROM ledger FOR UPDATE"
-_LEDGER: Final = """/* judgements.change */
-UPDATE ledger SET seq = %s, token = %s, dictionary_version = dictionary_version + %s
-"""
-_OUTBOX: Final = "/* judgements.change */ INSERT INTO outbox (seq, previous, token, tally) VALUES (%s, %s, %s, %s)"
 # The hours that visits touch, marked as changed.
 _MARK: Final = """, hours AS (
     SELECT DISTINCT v.site_id, hour
@@ -84,8 +75,6 @@ WITH changed AS (
     WHERE c.id = v.client_id AND o.id = v.origin_id AND v.bot <> {_verdict("c.bot", "o.bot")}
     RETURNING v.site_id, v.started, v.ended
 ){_MARK}"""
-
-_pack = msgspec.msgpack.Encoder().encode
 
 
 class Count(NamedTuple):
@@ -123,14 +112,14 @@ class Judgements:
     def counts(self) -> dict[str, Count]:
         """Reason (empty: people) -> how many visits and events it accounts for. Reads all visits."""
         with postgres_errors(), self._engine.begin() as connection:
-            cursor = _cursor(connection)
+            cursor = patient_cursor(connection)
             cursor.execute(_COUNTS)
             return _counted(cursor)
 
     def foreseen(self, clients: Revisions, origins: Revisions) -> dict[str, Count]:
         """What `counts` would say after these revisions. Changes nothing."""
         with postgres_errors(), self._engine.begin() as connection:
-            cursor = _cursor(connection)
+            cursor = patient_cursor(connection)
             cursor.execute(
                 _FORESEEN,
                 {
@@ -148,8 +137,8 @@ class Judgements:
         Every process reads its dictionary anew after this.
         """
         with postgres_errors(), self._engine.begin() as connection:
-            cursor = _cursor(connection)
-            change = _Change(cursor)
+            cursor = patient_cursor(connection)
+            change = Change(cursor)
             _update(cursor, "clients", clients)
             _update(cursor, "origins", origins)
             cursor.execute(_MARK_REVISED, {"clients": list(clients), "origins": list(origins), "seq": change.seq})
@@ -162,8 +151,8 @@ class Judgements:
         """
         try:
             with postgres_errors(), self._engine.begin() as connection:
-                cursor = _cursor(connection)
-                change = _Change(cursor)
+                cursor = patient_cursor(connection)
+                change = Change(cursor)
                 cursor.execute(_REJUDGE.format(table=day_partition("visits", day)), {"seq": change.seq})
                 changed, days = _days(cursor)
                 if changed:
@@ -171,34 +160,6 @@ class Judgements:
                 return changed
         except psycopg.errors.UndefinedTable:
             return 0
-
-
-class _Change:
-    """The next number of the ledger, taken by something else than events."""
-
-    def __init__(self, cursor: psycopg.Cursor[Any]) -> None:
-        self._cursor = cursor
-        cursor.execute(_LOCK)
-        (seq, previous) = cursor.fetchone() or (0, "")
-        self.seq: int = seq + 1
-        self._previous: str = previous
-
-    def end(self, days: Iterable[tuple[int, str]], *, new_dictionary: bool) -> None:
-        """Write the ledger and the outbox row; nothing that is counted moves."""
-        tally = Tally()
-        for site_id, day in days:
-            tally.sites.setdefault(site_id, SiteTally()).changed_days.append(day)
-        token = secrets.token_hex(8)
-        self._cursor.execute(_LEDGER, (self.seq, token, int(new_dictionary)))
-        self._cursor.execute(_OUTBOX, (self.seq, self._previous, token, _pack(tally)))
-
-
-def _cursor(connection: sa.Connection) -> psycopg.Cursor[Any]:
-    raw = connection.connection.driver_connection
-    assert isinstance(raw, psycopg.Connection)
-    cursor = raw.cursor()
-    cursor.execute(_TIMEOUT)
-    return cursor
 
 
 def _update(cursor: psycopg.Cursor[Any], kind: JudgedKind, revisions: Revisions) -> None:
@@ -211,9 +172,10 @@ def _update(cursor: psycopg.Cursor[Any], kind: JudgedKind, revisions: Revisions)
     )
 
 
-def _days(cursor: psycopg.Cursor[Any]) -> tuple[int, list[tuple[int, str]]]:
+def _days(cursor: psycopg.Cursor[Any]) -> tuple[int, list[tuple[int, date]]]:
     changed, days = cursor.fetchone() or (0, [])
-    return changed, [(int(site_id), day) for site_id, _, day in (item.partition(" ") for item in days)]
+    named = (item.partition(" ") for item in days)
+    return changed, [(int(site_id), date.fromisoformat(day)) for site_id, _, day in named]
 
 
 def _counted(cursor: psycopg.Cursor[Any]) -> dict[str, Count]:
