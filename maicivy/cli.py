@@ -29,7 +29,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "up": Command("maicivy.standalone.up", "start everything on this machine, and stop it with Ctrl-C"),
     "db": Command("maicivy.migrate", "bring the database schema up to date, or look where it is"),
-    "rebuild": Command("maicivy.commands.rebuild", "make the Redis aggregates anew from Postgres"),
+    "rebuild": Command("maicivy.commands.rebuild", "make the Redis aggregates anew from Postgres, or older visits"),
     "retention": Command("maicivy.commands.retention", "drop what is older than MAICIVY_RETENTION_DAYS"),
     "site": Command("maicivy.commands.site", "the sites that are measured: add, list, set, remove"),
     "geo": Command("maicivy.commands.geo", "fetch the database that tells visitors' countries, or say which is in use"),

@@ -17,6 +17,9 @@ from maicivy.enrichment.user_agents import read
 SCREENS: Final = ((576, "Mobile"), (992, "Tablet"), (1440, "Laptop"))
 """Widths in CSS pixels below which a screen is of the class, as Plausible has them; beyond the last it is `Desktop`."""
 BOT: Final = "bot"
+NOT_KEPT: Final = "(not kept)"
+"""Stands for the user agent of an event of which none was kept, as an empty one stands for none sent: nothing follows
+from it, and nobody is taken for a bot by it."""
 MAX_PIXELS: Final = 100_000
 REMEMBERED: Final = 20_000
 
@@ -31,8 +34,9 @@ def client_of(traits: Traits) -> Client:
 
 def judged_client(user_agent: str, language: str, resolution: str) -> Client:
     """The client of what was observed, with all that follows from it by today's lists."""
-    reading = read(user_agent)
-    bot = reason_of_user_agent(user_agent)
+    is_kept = user_agent != NOT_KEPT
+    reading = read(user_agent if is_kept else "")
+    bot = reason_of_user_agent(user_agent) if is_kept else ""
     return Client(
         user_agent,
         language,

@@ -13,7 +13,7 @@ from maicivy.core.dimensions import MAX_CHARS, Client
 from maicivy.core.events import Traits
 from maicivy.core.identity import MAX_USER_AGENT_CHARS
 from maicivy.enrichment import client_of, lists
-from maicivy.enrichment.clients import judged_client, screen_of
+from maicivy.enrichment.clients import NOT_KEPT, judged_client, screen_of
 from tests.naughty import STRINGS
 
 SAFARI = "AppleWebKit/605.1.15 (KHTML, like Gecko)"
@@ -270,3 +270,8 @@ def test_other_lists_are_heeded_from_then_on(tmp_path: Path, no_own_lists: None)
     (tmp_path / "lists" / "bots.txt").write_text("Linux x86_64")
     lists.adopt(tmp_path)
     assert client_of(traits).bot == "user_agent"
+
+
+def test_of_a_user_agent_that_was_not_kept_nothing_is_known_and_nobody_is_blamed_for_it() -> None:
+    assert client_of(Traits(NOT_KEPT)) == Client(NOT_KEPT)
+    assert client_of(Traits("")).bot == "user_agent"
