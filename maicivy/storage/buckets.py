@@ -366,7 +366,8 @@ def _insert(
             f" {', '.join(f'{chr(34)}{name}{chr(34)}' for name in columns)})"
             f" SELECT {values.bind(site_id, 'integer')}, {values.bind(str(grain), 'text')},"
             f" {values.bind(dimension, 'text')}, {start}, bot, 0, {', '.join(arrays)}"
-            f" FROM ({figures}) AS f WHERE touches > 0 GROUP BY 4, bot"
+            # Engagement on a page that nobody viewed that day makes no row, but belongs to that of a longer time.
+            f" FROM ({figures}) AS f WHERE touches > 0 OR engaged_ms > 0 OR scrolled > 0 GROUP BY 4, bot"
             f" ON CONFLICT (site_id, grain, dimension, start, bot) DO UPDATE SET {', '.join(kept)}"
         ),
         values.bound,

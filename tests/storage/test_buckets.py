@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
-from maicivy.core.query import Query
+from maicivy.core.events import Traits
+from maicivy.core.query import Query, Row
 from maicivy.errors import Refusal
 from maicivy.storage.buckets import Buckets
 from maicivy.storage.visit_queries import PostgresVisitQueries
@@ -47,3 +49,28 @@ def test_days_of_another_zone_whose_visits_are_gone_are_told_from_days_without_a
     with pytest.raises(Refusal) as refusal:
         visits_seen(engine, ZoneInfo("Asia/Tokyo"))
     assert refusal.value.code == "not_kept"
+
+
+def test_engagement_on_a_page_that_was_not_viewed_that_day_is_in_the_sum_of_days(engine: sa.Engine) -> None:
+    reading = Traits(engagement_ms=9000, scroll_depth=80)
+    events = [
+        event(page_url="/a", at=NOON - timedelta(days=2)),
+        event(page_url="/b", at=NOON - timedelta(days=1)),
+        msgspec.structs.replace(event("engagement", page_url="/a", at=NOON - timedelta(days=1)), traits=reading),
+    ]
+    send(store_of(engine), [events])
+    start = NOON.replace(hour=0) - timedelta(days=5)
+    query = Query(
+        1,
+        ZoneInfo("UTC"),
+        start,
+        start + timedelta(days=10),
+        ("visits", "time_on_page", "scroll_depth"),
+        ("event:page",),
+        include_bots=True,
+    )
+    queries = PostgresVisitQueries(engine, ZoneInfo("UTC"))
+    fresh = queries.ask(query).rows
+    assert Row(("/a",), (1, 9.0, 80.0)) in fresh
+    roll_up(engine)
+    assert queries.ask(query).rows == fresh
