@@ -180,3 +180,21 @@ def test_minutes_in_which_there_were_only_bots_are_rolled_up_too(world: World) -
         hour = NOON, NOON + timedelta(hours=1)
         query = Query(site_id, ZONES[0], *hour, ("visits", "events"), ("time:minute",), include_bots=include_bots)
         world.check(events, [query])
+
+
+def test_the_twenty_fifth_hour_of_a_day_is_of_that_day(world: World) -> None:
+    site_id, _ = new_sites(world.engine, "Europe/Paris")
+    midnight = datetime(2025, 10, 25, 22, 0, tzinfo=UTC)
+    times = [midnight + timedelta(hours=hours) for hours in (2, 12, 24.5)]
+    events = [msgspec.structs.replace(event(at=at, site_id=site_id), traits=Traits(FIREFOX)) for at in times]
+    events = [msgspec.structs.replace(each, visitor_id=events[0].visitor_id) for each in events]
+    spans = [(midnight - timedelta(days=days), midnight + timedelta(hours=25)) for days in (0, 1, 7)]
+    asked = [
+        Query(site_id, ZoneInfo("Europe/Paris"), *span, metrics_for(()), times_of)
+        for span in spans
+        for times_of in ((), ("time:hour",), ("time:day",))
+    ]
+    send(world.store, [events])
+    world.check(events, asked)
+    roll_up(world.engine)
+    world.check(events, asked)
