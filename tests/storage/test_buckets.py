@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -14,7 +14,7 @@ from maicivy.core.query import Query, Row
 from maicivy.errors import Refusal
 from maicivy.storage.buckets import Buckets
 from maicivy.storage.visit_queries import PostgresVisitQueries
-from tests.events import NOON, event
+from tests.events import NOON, event, visitor_id
 from tests.oracle.store import LATER, roll_up, rolled_up, send, store_of
 
 
@@ -74,3 +74,20 @@ def test_engagement_on_a_page_that_was_not_viewed_that_day_is_in_the_sum_of_days
     assert Row(("/a",), (1, 9.0, 80.0)) in fresh
     roll_up(engine)
     assert queries.ask(query).rows == fresh
+
+
+def test_the_last_hour_of_a_day_of_25_hours_is_no_day_of_its_own(engine: sa.Engine) -> None:
+    paris = ZoneInfo("Europe/Paris")
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE sites SET timezone = 'Europe/Paris'"))
+    midnight = datetime(2025, 10, 25, 22, 0, tzinfo=UTC)
+    times = [midnight - timedelta(hours=20), midnight + timedelta(hours=3), midnight + timedelta(hours=24, minutes=30)]
+    # One visitor, whose id is kept for as long as a visit may need it.
+    send(store_of(engine), [[msgspec.structs.replace(event(at=at), visitor_id=visitor_id(1)) for at in times]])
+    start, end = midnight - timedelta(hours=24), midnight + timedelta(hours=25)
+    query = Query(1, paris, start, end, ("visitors", "visits"), ("time:day",), include_bots=True)
+    queries = PostgresVisitQueries(engine, ZoneInfo("UTC"))
+    days = [Row((start,), (1, 1)), Row((midnight,), (1, 2))]
+    assert queries.ask(query).rows == days
+    roll_up(engine)
+    assert queries.ask(query).rows == days
