@@ -255,7 +255,8 @@ class Relation:
         if "event:page" in self._question.dimensions and self._question.sums & {"bounces", "entries"}:
             visit += ", entered.page"
             entered = " LEFT JOIN actions AS entered ON entered.id = v.entry_id"
-        filtered = "" if self._question.filter is None else f" AND {self._condition(self._question.filter)}"
+        of_events = self._split[1]
+        filtered = "" if of_events is None else f" AND {self._condition(of_events)}"
         views = "CASE WHEN h.name = 'page_view' THEN h.n ELSE 0 END"
         figures = f"sum(h.n) AS n, sum({views}) AS views, sum(h.engaged_ms) AS engaged_ms, max(h.scroll) AS scroll"
         if apart:
@@ -338,12 +339,21 @@ class Relation:
                 same = f"(v.shape & 2 <> 0 OR {same})"
         return f"v.started >= {self._start} AND v.ended < {self._end} AND {same}"
 
+    @cached_property
+    def _split(self) -> tuple[Filter | None, Filter | None]:
+        """The part of the filter that visits alone decide, and the rest, which is decided event by event."""
+        condition = self._question.filter
+        if condition is None:
+            return None, None
+        parts = condition.filters if isinstance(condition, And) else (condition,)
+        of_visits = tuple(part for part in parts if not event_dimensions((), part))
+        rest = tuple(part for part in parts if event_dimensions((), part))
+        return And(of_visits) if of_visits else None, And(rest) if rest else None
+
     @property
     def _of_visits_alone(self) -> str:
-        condition = self._question.filter
-        if condition is None or self._question.of_events:
-            return ""
-        return f" AND {self._condition(condition)}"
+        condition = self._split[0]
+        return "" if condition is None else f" AND {self._condition(condition)}"
 
     @property
     def _in_range(self) -> str:
