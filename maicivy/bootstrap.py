@@ -37,7 +37,7 @@ from maicivy.storage.refusals import Refusals
 from maicivy.storage.rollups import Rollups
 from maicivy.storage.salts import RedisSaltBox
 from maicivy.storage.site_rows import SiteRows
-from maicivy.storage.sites import PostgresSites, SiteDirectory
+from maicivy.storage.sites import BOOK_TIMEOUT_S, PostgresSites, SiteDirectory
 from maicivy.storage.visit_queries import PostgresVisitQueries
 from maicivy.storage.worker_metrics import WorkerMetrics
 
@@ -119,7 +119,7 @@ def build(settings: Settings) -> Maicivy:
         salts=RedisSaltBox(fast, settings.secret_key),
         atlas=Atlas(settings.geo_db),
         sites=sites,
-        site_directory=SiteDirectory(fast, sites, _now),
+        site_directory=SiteDirectory(fast_redis(settings.redis_url, BOOK_TIMEOUT_S), sites, _now),
         site_rows=SiteRows(engine, fast, store.partitions, rollups),
         buckets=Buckets(engine, settings.timezone),
         heartbeats=Heartbeats(fast),

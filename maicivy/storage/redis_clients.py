@@ -47,16 +47,16 @@ _STATES = (
 )
 
 
-def fast_redis(url: str) -> redis.Redis:
-    """A client for use within requests: answers or raises within about a second.
+def fast_redis(url: str, timeout_s: float = REQUEST_TIMEOUT_S) -> redis.Redis:
+    """A client for use within requests: answers or raises within about `timeout_s`.
 
     A connection that broke is made anew and the command sent once more; a server that does not answer in time is not
     asked again, for whoever waits had better be told.
     """
     return redis.Redis.from_url(
         url,
-        socket_timeout=REQUEST_TIMEOUT_S,
-        socket_connect_timeout=REQUEST_TIMEOUT_S,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
         retry=Retry(ExponentialBackoff(cap=0.1, base=0.02), 1, supported_errors=(redis.ConnectionError,)),
         health_check_interval=0,
         max_connections=100,

@@ -35,6 +35,9 @@ REFRESH_S: Final = 2.0
 UNKNOWN_REFRESH_S: Final = 1.0
 """And when somebody names a site that it does not know: a new one is soon found, and nonsense costs little."""
 
+BOOK_TIMEOUT_S: Final = 0.25
+"""A request that looks waits no longer for Redis: it will wait for the inbox, too, and what is known mostly does."""
+
 COPY_TIMEOUT_S: Final = 2
 """A statement of the copying takes no longer: a request may be waiting for it."""
 

@@ -10,7 +10,8 @@ import pytest
 import redis
 from sqlalchemy import Engine, create_engine
 
-from maicivy.config import sqlalchemy_url
+from maicivy.bootstrap import build
+from maicivy.config import Settings, sqlalchemy_url
 from maicivy.core.sites import Site
 from maicivy.errors import Refusal
 from maicivy.storage import buckets, keys
@@ -149,6 +150,15 @@ def test_a_copy_that_is_lost_or_broken_is_made_again(
     copied = redis_client.get(keys.SITES)
     sites.copy()
     assert redis_client.get(keys.SITES) == copied
+
+
+def test_a_request_that_looks_at_the_book_has_time_left_for_the_inbox(settings: Settings) -> None:
+    parts = build(settings)
+    looking = parts.site_directory._client.get_connection_kwargs()
+    appending = parts.redis.get_connection_kwargs()
+    assert looking["path"] == appending["path"]
+    assert looking["socket_timeout"] <= appending["socket_timeout"] / 4
+    parts.close()
 
 
 def test_without_redis_postgres_answers_and_changes_are_made(
