@@ -20,7 +20,7 @@ import msgspec
 from maicivy.core.buckets import is_aligned
 from maicivy.core.circumstances import MAX_ENGAGEMENT_MS, MAX_SCROLL_DEPTH
 from maicivy.core.query import EVENT_DIMENSIONS, PROPERTY, And, Filter, Match, Not
-from maicivy.storage.schema import COMPLEX_SQL
+from maicivy.core.visits import Shape
 from maicivy.storage.visit_filters import (
     OF_EVENTS,
     OF_VISITS,
@@ -205,8 +205,8 @@ class Relation:
         kinds = [(visits, False)]
         if self._tells_elements_apart:
             kinds = [
-                (f"{visits} AND v.shape & 4 <> 0", True),
-                (f"{visits} AND v.shape & 4 = 0 AND v.{COMPLEX_SQL}", False),
+                (f"{visits} AND v.shape >= {Shape.PLAIN:d}", True),
+                (f"{visits} AND v.shape < {Shape.PLAIN:d}", False),
             ]
         return [
             f"SELECT {self._group(label)}, {label}, {self._list('v.')}{_WHO}, (v.n > 0)::int"
@@ -305,7 +305,7 @@ class Relation:
         )
         wanted = f"{self._wanted} AND v.ended >= {self._start} AND NOT ({self._inside}){self._of_visits_alone}"
         if self._part.is_aligned:
-            wanted += f" AND v.shape & 2 = 0 AND v.{COMPLEX_SQL}"  # says nothing new, but they have an index
+            wanted += " AND v.shape IN (0, 1, 4, 5)"  # not short: says nothing new, but they have an index
         reach = f"v.started >= {self._values.bind(self._part.reach, 'timestamptz')}"
         crossing = (
             f"(v.site_id, v.visitor_id, v.started) IN (SELECT {_KEY} FROM crossings WHERE site_id = {self._site}"

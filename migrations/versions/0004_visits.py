@@ -134,7 +134,7 @@ STATEMENTS = (
     )
      PARTITION BY RANGE (started)
     """,
-    "CREATE INDEX ix_visits_complex ON visits (site_id, started) WHERE shape & 6 <> 6",
+    "CREATE INDEX ix_visits_complex ON visits (site_id, started) WHERE shape < 6",
     "COMMENT ON TABLE visits IS 'Maximal runs of one visitor''s events on one site with gaps of at most 30 minutes'",
     "COMMENT ON COLUMN visits.client_id IS 'of its first event, as are place, origin and entry'",
     "COMMENT ON COLUMN visits.entry_id IS 'action'",
