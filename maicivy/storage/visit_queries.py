@@ -5,6 +5,7 @@ What a figure was read from is part of the answer.
 
 from __future__ import annotations
 
+import threading
 from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -13,12 +14,16 @@ import psycopg
 import sqlalchemy as sa
 
 from maicivy.core.query import Query, Row, Rows
-from maicivy.errors import Refusal
+from maicivy.errors import Refusal, Unavailable
 from maicivy.metrics import DATABASE_DURATION, timed
 from maicivy.storage.connections import postgres_errors
 from maicivy.storage.visit_plan import Plan
 
 STATEMENT_TIMEOUT_S: Final = 10
+AT_ONCE: Final = 4
+"""Questions that a process has Postgres answer at the same time. Each may take two processors and some memory; those
+that are waiting take neither from whoever sends events."""
+
 _LIMITS: Final = (
     f"/* visit_queries.ask */ SELECT set_config('statement_timeout', '{STATEMENT_TIMEOUT_S}s', true),"
     " set_config('work_mem', '32MB', true), set_config('enable_sort', 'off', true)"
@@ -42,6 +47,7 @@ class PostgresVisitQueries:
     def __init__(self, engine: sa.Engine, zone: ZoneInfo) -> None:
         self._engine = engine.execution_options(isolation_level="REPEATABLE READ")
         self._zone = zone
+        self._places = threading.BoundedSemaphore(AT_ONCE)
 
     def ask(self, query: Query) -> Rows:
         """See `core.ports.VisitQueries.ask`.
@@ -49,7 +55,16 @@ class PostgresVisitQueries:
         Raises:
             Refusal: `not_kept` when what the question needs is not kept for so long, `query_too_slow` after
                 `STATEMENT_TIMEOUT_S`.
+            Unavailable: so many others are being answered that its turn does not come.
         """
+        if not self._places.acquire(timeout=STATEMENT_TIMEOUT_S):
+            raise Unavailable("postgres", "too many questions at once")
+        try:
+            return self._ask(query)
+        finally:
+            self._places.release()
+
+    def _ask(self, query: Query) -> Rows:
         with timed(DATABASE_DURATION, "query"), postgres_errors():
             try:
                 with self._engine.begin() as connection:
