@@ -30,6 +30,7 @@ from maicivy.storage.live import gap
 from maicivy.storage.live_places import Taking
 from maicivy.web.errors import error_response
 from maicivy.web.live_hub import Hub
+from maicivy.web.params import Query
 from maicivy.web.sites import is_admin, readable_site
 from maicivy.web.websocket import WebSocket, text_frame
 
@@ -133,7 +134,9 @@ def _admit(hub: Hub, parts: Maicivy) -> Response | None:
         log.warning("live_refused", extra={"reason": "origin"})
         return error_response(403, "forbidden", "pages of this origin may not watch; see MAICIVY_CORS_ORIGINS")
     try:
-        site = readable_site(parts, request.environ, request.args.get("site"), "site")
+        query = Query(request.environ)
+        query.known("site")
+        site = readable_site(parts, request.environ, query.get("site"), "site")
     except Refusal as refusal:
         log.warning("live_refused", extra={"reason": refusal.code})
         if refusal.code != "unknown_site":

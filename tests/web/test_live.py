@@ -307,6 +307,8 @@ def test_who_watches_a_site_sees_that_site_and_no_other(
         ("four.example", None, 404, "unknown_site"),
         ("MC-0000000004", None, 404, "unknown_site"),
         ("%F0%9F%98%80%00", None, 404, "unknown_site"),
+        ("1&site=2", None, 400, "repeated_parameter"),
+        ("1&days=7", None, 400, "unknown_parameter"),
         ("3", None, 401, "unauthorized"),
         ("three.example", "a-guess-of-somebody", 401, "unauthorized"),
     ],
