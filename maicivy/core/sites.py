@@ -103,12 +103,13 @@ class SiteBook:
         return self._by_id.get(number)
 
     def named(self, reference: int | str) -> Site | None:
-        """The site that `reference` means: a number or ASCII digits, a measurement id, else a domain in any case."""
+        """The site that `reference` means: a number or ASCII digits, a measurement id or a domain, in any case."""
         if not isinstance(reference, str):
             return self._by_id.get(reference) if type(reference) is int else None
         if reference.isascii() and reference.isdigit():
             return self._by_id.get(int(reference)) if len(reference) <= _MAX_ID_DIGITS else None
-        found = self._by_measurement_id.get(reference) or self._by_domain.get(reference)
+        known = self._by_measurement_id
+        found = known.get(reference) or self._by_domain.get(reference) or known.get(reference.upper())
         if found is not None:
             return found
         try:

@@ -23,6 +23,8 @@ BOOK = SiteBook([BLOG, SHOP])
         (1, DEFAULT),
         ("1", DEFAULT),
         ("MC-0123456789", SHOP),
+        ("mc-0123456789", SHOP),
+        ("mc-abcdefGHIJ", BLOG),
         ("shop.example", SHOP),
         ("Shop.EXAMPLE", SHOP),
         ("www.shop.example", SHOP),
