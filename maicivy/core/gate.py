@@ -248,7 +248,7 @@ def _native(raw: dict[str, Any], gate: Gate) -> Draft:
         event_type,
         data,
         _url(page_url, "page_url", gate),
-        _url(raw.get("referrer"), "referrer", gate),
+        _referrer(raw.get("referrer"), gate),
         _session_duration(raw.get("session_duration")),
         _id(raw.get("id")),
         _timestamp(raw.get("timestamp"), gate),
@@ -262,9 +262,7 @@ def _native(raw: dict[str, Any], gate: Gate) -> Draft:
 def _other(raw: dict[str, Any], gate: Gate) -> Draft:
     """The draft of an event in Seentics' form; a refusal names the member that the sender knows."""
     said = seentics.native(raw)
-    try:
-        _url(said.get("referrer"), "referrer", gate)
-    except Refusal:  # browsers and their extensions tell all kinds of things
+    if not isinstance(said.get("referrer"), str):
         said["referrer"] = None
     try:
         return _native(said, gate)
@@ -278,6 +276,17 @@ def _event_type(value: Any) -> str:
     if not isinstance(value, str) or not _EVENT_TYPE.fullmatch(value):
         raise Refusal("invalid_event_type", f"event_type must match {_EVENT_TYPE.pattern}", "event_type")
     return ALIASES.get(value, value)
+
+
+def _referrer(value: Any, gate: Gate) -> str:
+    """The referrer, or none for a text that is no URL: browsers and their extensions tell all kinds of things, and an
+    event is not worth less for it."""
+    try:
+        return _url(value, "referrer", gate)
+    except Refusal:
+        if isinstance(value, str):
+            return ""
+        raise
 
 
 def _url(value: Any, field: str, gate: Gate) -> str:

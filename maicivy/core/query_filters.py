@@ -16,6 +16,9 @@ from maicivy.errors import Refusal
 MAX_FILTERS: Final = 64
 MAX_NESTING: Final = 8
 MAX_VALUES: Final = 1000
+MAX_PATTERNS: Final = 20
+"""Of a filter that matches: each is tried on each distinct value of its dimension."""
+
 MAX_VALUE_CHARS: Final = 2000
 MAX_PROPERTY_CHARS: Final = 64
 
@@ -135,8 +138,9 @@ def _match(operator: Any, value: list[Any], field: str) -> Match:
 
 
 def _values(value: Any, are_patterns: bool, field: str) -> tuple[str, ...]:
-    if not (isinstance(value, list) and 0 < len(value) <= MAX_VALUES):
-        raise invalid_filters(f"the values must be a list of 1 to {MAX_VALUES:,} texts", field)
+    most = MAX_PATTERNS if are_patterns else MAX_VALUES
+    if not (isinstance(value, list) and 0 < len(value) <= most):
+        raise invalid_filters(f"the values must be a list of 1 to {most:,} texts", field)
     for place, text in enumerate(value):
         at = f"{field}[{place}]"
         if not isinstance(text, str) or not _is_text(text):

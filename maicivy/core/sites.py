@@ -24,6 +24,7 @@ MAX_RETENTION_DAYS: Final = 36_500
 FIELDS: Final = ("domain", "timezone", "retention_days", "is_public", "allowed_hosts")
 """What people may say of a site."""
 
+_MEASUREMENT_ID: Final = re.compile(r"MC-[A-Z0-9]{10}")
 _MAX_ID_DIGITS: Final = 10
 _LABEL: Final = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)", re.ASCII)
 _DIGITS: Final = re.compile(r"[0-9]+")
@@ -192,7 +193,10 @@ def checked(said: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _domain(value: Any) -> str:
-    return _bare(host_name(_text(value)))
+    domain = _bare(host_name(_text(value)))
+    if _MEASUREMENT_ID.fullmatch(domain.upper()):
+        raise ValueError("looks like a measurement id, by which it could not be told from another site")
+    return domain
 
 
 def _zone_name(value: Any) -> str | None:

@@ -17,6 +17,7 @@ from maicivy.core.query import Query, Row, Rows
 from maicivy.errors import Refusal, Unavailable
 from maicivy.metrics import DATABASE_DURATION, timed
 from maicivy.storage.connections import postgres_errors
+from maicivy.storage.pulse import Pulse
 from maicivy.storage.visit_plan import Plan
 
 STATEMENT_TIMEOUT_S: Final = 10
@@ -47,6 +48,7 @@ class PostgresVisitQueries:
     def __init__(self, engine: sa.Engine, zone: ZoneInfo) -> None:
         self._engine = engine.execution_options(isolation_level="REPEATABLE READ")
         self._zone = zone
+        self._pulse = Pulse(engine)
         self._places = threading.BoundedSemaphore(AT_ONCE)
 
     def ask(self, query: Query) -> Rows:
@@ -55,12 +57,12 @@ class PostgresVisitQueries:
         Raises:
             Refusal: `not_kept` when what the question needs is not kept for so long, `query_too_slow` after
                 `STATEMENT_TIMEOUT_S`.
-            Unavailable: so many others are being answered that its turn does not come.
+            Unavailable: Postgres does not live, or so many others are being answered that its turn does not come.
         """
         if not self._places.acquire(timeout=STATEMENT_TIMEOUT_S):
             raise Unavailable("postgres", "too many questions at once")
         try:
-            return self._ask(query)
+            return self._pulse.follow(lambda: self._ask(query))
         finally:
             self._places.release()
 

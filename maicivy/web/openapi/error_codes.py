@@ -54,9 +54,7 @@ EVENT_CODES: Final[dict[str, Meaning]] = {
     "invalid_page_url": Meaning(
         400, f"`page_url` is neither an http(s) URL nor a path, or has more than {MAX_URL_CHARS} characters."
     ),
-    "invalid_referrer": Meaning(
-        400, f"`referrer` is neither an http(s) URL nor a path, or has more than {MAX_URL_CHARS} characters."
-    ),
+    "invalid_referrer": Meaning(400, "`referrer` is no string. One that is no URL is left out."),
     "invalid_session_duration": Meaning(400, f"`session_duration` is not whole seconds from 0 to {MAX_SESSION_S}."),
     "invalid_id": Meaning(400, "`id` is not a UUID."),
     "invalid_timestamp": Meaning(

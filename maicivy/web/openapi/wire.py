@@ -69,7 +69,10 @@ class EventBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             f" most {MAX_URL_CHARS} characters."
         ),
     ] = None
-    referrer: Annotated[Url | None, Meta(description="Where the visitor came from; cleaned like `page_url`.")] = None
+    referrer: Annotated[
+        str | None,
+        Meta(description="Where the visitor came from; cleaned like `page_url`. What is no URL is left out."),
+    ] = None
     session_duration: Annotated[Annotated[int, Meta(ge=0, le=MAX_SESSION_S)] | None, Meta(description="Seconds.")] = (
         None
     )
