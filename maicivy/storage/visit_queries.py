@@ -88,6 +88,7 @@ class PostgresVisitQueries:
     def explain(self, query: Query) -> str:
         """What Postgres does to answer, with times: for whoever tunes it."""
         with self._engine.begin() as connection:
+            connection.execute(sa.text(_LIMITS))
             plan = Plan(connection, query, self._zone)
             lines = connection.execute(sa.text(f"EXPLAIN (ANALYZE, BUFFERS) {plan.statement()}"), plan.values.bound)
             return "\n".join(line for (line,) in lines)

@@ -225,7 +225,7 @@ class Relation:
     def _events_across(self) -> str:
         happened = self._happened(self._across_visits(), f"{self._number('h.at')} AS bucket", self._in_range)
         over = (
-            f"OVER (PARTITION BY {_KEY}, first_of_group{''.join(f', {dim}' for dim in self._question.dims)}"
+            f"OVER (PARTITION BY {', '.join(['visitor_id', 'started', 'first_of_group', *self._question.dims])}"
             " ORDER BY bucket ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
         )
         ranked = (
@@ -254,9 +254,13 @@ class Relation:
         for dim, name in zip(self._question.dims, self._question.dimensions, strict=True):
             dims.append(f"v.{dim}" if name.startswith("visit:") else f"{self._of_happening(name)} AS {dim}")
             keys.append(f"v.{dim}" if name.startswith("visit:") else dim)
-        visit = "v.site_id, v.visitor_id, v.started, v.ended, v.shape, v.bot, v.pageviews, v.interactions, v.entry_id"
+        sums = self._question.sums
+        visit = "v.visitor_id, v.started, v.shape, v.bot"  # and no more than is needed: all of it is grouped by
+        visit += ", v.ended" if "duration_us" in sums else ""
+        visit += ", v.pageviews, v.interactions" if "bounces" in sums else ""
+        visit += ", v.entry_id" if sums & {"bounces", "entries"} else ""
         entered = ""
-        if "event:page" in self._question.dimensions and self._question.sums & {"bounces", "entries"}:
+        if "event:page" in self._question.dimensions and sums & {"bounces", "entries"}:
             visit += ", entered.page"
             entered = " LEFT JOIN actions AS entered ON entered.id = v.entry_id"
         of_events = self._split[1]
