@@ -107,6 +107,16 @@ def test_what_the_sender_gives_is_kept(client: FlaskClient) -> None:
     assert event.referrer == "https://example.org/a?utm_source=x"
 
 
+def test_ids_tell_the_order_of_events_that_come_together(client: FlaskClient) -> None:
+    types = [f"step{number}" for number in range(40)]
+    assert client.post(BATCH, json=[{"event_type": name} for name in types]).json["accepted"] == len(types)
+    events = queued(client)
+    assert len({event.created_at for event in events}) == 1
+    for bits in (128, 63):  # visits look at the lower ones
+        by_id = sorted(events, key=lambda event: event.id.int % (1 << bits))  # noqa: B023 - called at once
+        assert [event.event_type for event in by_id] == types
+
+
 def test_a_batch_takes_the_good_and_names_the_bad(client: FlaskClient) -> None:
     batch = [{"event_type": "a"}, {"event_type": "B"}, 7, {"event_type": "c", "page_url": "javascript:x"}]
     for path, body in ((BATCH, batch), ("/api/v1/analytics/batch", {"events": batch})):
