@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from types import SimpleNamespace
 
 import pytest
 
@@ -32,13 +33,13 @@ def together(monkeypatch: pytest.MonkeyPatch, compute: Callable[[], int], caller
     first = Question()
 
     def let_join(_seconds: float) -> None:
-        monkeypatch.setattr(module.time, "sleep", lambda _seconds: None)
+        monkeypatch.setattr(module, "time", SimpleNamespace(sleep=lambda _seconds: None))
         others.extend(pool.submit(joint.get, Question(), compute) for _ in range(callers - 1))
         for _ in range(callers - 1):
             assert first.joined.acquire(timeout=10)
 
     others: list[Future[int]] = []
-    monkeypatch.setattr(module.time, "sleep", let_join)
+    monkeypatch.setattr(module, "time", SimpleNamespace(sleep=let_join))  # not of threads of other tests, too
     with pool:
         lead = pool.submit(joint.get, first, compute)
         wait([lead])
