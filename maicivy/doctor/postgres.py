@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
 from maicivy.doctor.examine import Check, Installation
@@ -121,6 +121,16 @@ def judge_upkeep(found: Leftovers) -> Verdict:
     return ok("old rows are cleared away")
 
 
+def judge_visits(without: datetime | None) -> Verdict:
+    """`without`: when the oldest event happened, if it is in no visit."""
+    if without is None:
+        return ok("events are in visits")
+    return warning(
+        f"events since {without:%Y-%m-%d} are in no visit: questions about visits do not know them",
+        "They are of a version before visits were kept. Run once: maicivy rebuild --visits",
+    )
+
+
 def _look_at_partitions(at: Installation) -> tuple[list[date], list[date], date]:
     partitions = at.parts.store.partitions
     return partitions.days("analytics_events"), partitions.days("visitors"), at.now.date()
@@ -138,5 +148,6 @@ CHECKS: Final = (
     Check("partitions", _look_at_partitions, judge_partitions, (SCHEMA,)),
     Check("retention", _look_at_retention, judge_retention, (SCHEMA,)),
     Check("quarantine", lambda at: (at.postgres.quarantined(),), judge_quarantine, (SCHEMA,)),
+    Check("visits", lambda at: (at.postgres.oldest_without_visit(),), judge_visits, (SCHEMA,)),
     Check("upkeep", lambda at: (at.postgres.leftovers(),), judge_upkeep, (SCHEMA,)),
 )

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from maicivy.storage import keys
 from maicivy.storage.connections import postgres_errors
 from maicivy.storage.redis_clients import redis_errors
+from maicivy.storage.schema import SECOND_SQL
 
 COUNTED_AT_MOST: Final = 1000
 
@@ -97,6 +98,18 @@ class PostgresInspection:
         )
         ages = [(row[3] - at).total_seconds() if at is not None else 0.0 for at in row[:3]]
         return Leftovers(*ages)
+
+    def oldest_without_visit(self) -> datetime | None:
+        """Of each site's oldest event, when it happened if it is in no visit; the earliest of these."""
+        second = SECOND_SQL.format(moment="created_at")
+        at: datetime | None = self._one(
+            "/* inspection.oldest_without_visit */ SELECT min(e.created_at) FROM sites s CROSS JOIN LATERAL"
+            " (SELECT site_id, visitor_id, created_at FROM analytics_events WHERE site_id = s.id"
+            f" ORDER BY {second} LIMIT 1) AS e"
+            " WHERE s.removed_at IS NULL AND NOT EXISTS (SELECT FROM visits v WHERE v.site_id = e.site_id"
+            " AND v.visitor_id = e.visitor_id AND v.started <= e.created_at AND v.ended >= e.created_at)"
+        )[0]
+        return at
 
     def _one(self, query: str, **parameters: Any) -> Any:
         with postgres_errors(), self._engine.connect() as connection:

@@ -100,7 +100,7 @@ def server(
 def problems(capsys: pytest.CaptureFixture[str], *arguments: str) -> set[str]:
     main(["doctor", "--json", *arguments])
     checks = json.loads(capsys.readouterr().out)["checks"]
-    assert len(checks) == 42
+    assert len(checks) == 43
     return {check["check"] for check in checks if check["state"] == "problem"}
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 import sqlalchemy as sa
 
+from maicivy.core.ports import Parcel
 from maicivy.doctor.findings import State
 from maicivy.doctor.postgres import (
     CHECKS,
@@ -19,10 +21,11 @@ from maicivy.doctor.postgres import (
     judge_upkeep,
     judge_version,
 )
+from maicivy.storage.event_store import PostgresEventStore
 from maicivy.storage.inspection import COUNTED_AT_MOST, Leftovers, Quarantined
 from maicivy.storage.partitions import Partitions
 from tests.doctor.conftest import Examined, verdict
-from tests.events import NOON
+from tests.events import NOON, event
 
 TODAY = NOON.date()
 DAY = timedelta(days=1)
@@ -156,3 +159,13 @@ def test_an_upkeep_that_is_a_day_late_is_not_yet_told() -> None:
 def test_a_clock_that_is_wrong_is_a_problem(skew_s: float, seen: str) -> None:
     found = judge_clock(skew_s, "Redis")
     assert (found.seen, found.state is State.OK) == (seen, abs(skew_s) <= 2)
+
+
+def test_events_of_a_version_without_visits_are_told(examined: Examined, engine: sa.Engine) -> None:
+    assert verdict(examined(), CHECKS, "visits").state is State.OK
+    PostgresEventStore(engine, ZoneInfo("UTC")).store([Parcel("1-0", 1, [event()], [])])
+    assert verdict(examined(), CHECKS, "visits").state is State.OK
+    execute(engine, "DELETE FROM visits")
+    found = verdict(examined(), CHECKS, "visits")
+    assert (found.state, found.seen.split(":")[0]) == (State.WARNING, "events since 2025-12-08 are in no visit")
+    assert "maicivy rebuild --visits" in found.advice
