@@ -1,4 +1,4 @@
-"""Days of buckets: those of the zone that is in force, of 25 hours too, with all that happened on them."""
+"""Rollups are those of the zone that is in force."""
 
 from __future__ import annotations
 
@@ -8,120 +8,86 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 import sqlalchemy as sa
-from sqlalchemy import Engine
 
-from maicivy.core.events import Event, Traits
-from maicivy.core.ports import Parcel
-from maicivy.core.query import Query
-from maicivy.storage import buckets as module
+from maicivy.core.events import Traits
+from maicivy.core.query import Query, Row
+from maicivy.errors import Refusal
 from maicivy.storage.buckets import Buckets
-from maicivy.storage.event_store import PostgresEventStore
 from maicivy.storage.visit_queries import PostgresVisitQueries
-from tests.events import event, visitor_id
-
-ZONE = ZoneInfo("UTC")
-DAY = datetime(2025, 12, 8, tzinfo=UTC)
-HOUR = timedelta(hours=1)
-BROWSER = Traits(user_agent="Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
+from tests.events import NOON, event, visitor_id
+from tests.oracle.store import LATER, roll_up, rolled_up, send, store_of
 
 
-def view(hours: float, visitor: int = 1) -> Event:
-    """A page view so many hours into the day."""
-    at = DAY + timedelta(hours=hours)
-    given = event(at=at, visitor=visitor)
-    return msgspec.structs.replace(given, traits=BROWSER, visitor_id=visitor_id(visitor, DAY))
+def visits_seen(engine: sa.Engine, zone: ZoneInfo) -> tuple[int, tuple[str, ...]]:
+    """Visits of the default site where `zone` is the installation's, and the tiers that they were read from."""
+    start = NOON.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=7)
+    query = Query(1, zone, start, start + timedelta(days=10), ("visits",), (), None, (), 10, 0, True, False)
+    rows = PostgresVisitQueries(engine, zone).ask(query)
+    return rows.rows[0].metrics[0], rows.how["visits"].tiers  # type: ignore[return-value]
 
 
-class World:
-    """A store, rollups and questions over one database."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self.buckets = Buckets(engine, ZONE)
-        self._store = PostgresEventStore(engine, ZONE)
-        self._queries = PostgresVisitQueries(engine, ZONE)
-        self._receipts = 0
-
-    def put(self, *events: Event) -> None:
-        self._receipts += 1
-        self._store.store([Parcel(f"{self._receipts}-0", len(events), list(events), [])])
-
-    def made(self, grain: str) -> list[float]:
-        """Hours into the day at which buckets begin that have been made."""
-        found = sa.text("SELECT start FROM buckets WHERE grain = :grain AND dimension = 'all' AND NOT bot ORDER BY 1")
-        with self.engine.connect() as connection:
-            return [(start - DAY) / HOUR for start in connection.scalars(found, {"grain": grain})]
-
-    def dirty(self) -> int:
-        with self.engine.connect() as connection:
-            return int(connection.scalar(sa.text("SELECT count(*) FROM dirty_hours")))
-
-    def visits(self, *dimensions: str) -> tuple[list[int], tuple[str, ...]]:
-        """Visits of the day, and the tiers that they were read from."""
-        rows = self._queries.ask(Query(1, ZONE, DAY, DAY + timedelta(days=1), ("visits",), dimensions))
-        return [int(row.metrics[0] or 0) for row in rows.rows], rows.how["visits"].tiers
+@pytest.mark.parametrize("zone", ["Europe/Paris", "Asia/Kolkata", "Etc/UTC"])
+def test_another_zone_of_the_installation_has_the_rollups_of_its_sites_made_anew(engine: sa.Engine, zone: str) -> None:
+    send(store_of(engine), [[event(at=NOON - timedelta(days=back)) for back in range(4)]])
+    roll_up(engine)
+    assert visits_seen(engine, ZoneInfo("UTC")) == (4, ("day",))
+    if zone != "Etc/UTC":  # until then they are not asked
+        assert visits_seen(engine, ZoneInfo(zone)) == (4, ("raw",))
+    buckets = Buckets(engine, ZoneInfo(zone))
+    buckets.refresh(LATER)
+    assert visits_seen(engine, ZoneInfo(zone)) == (4, ("day",))
+    made = rolled_up(engine, 1)
+    assert buckets.refresh(LATER) == 0
+    assert rolled_up(engine, 1) == made
 
 
-@pytest.fixture
-def world(engine: Engine) -> World:
-    return World(engine)
+def test_days_of_another_zone_whose_visits_are_gone_are_told_from_days_without_any(engine: sa.Engine) -> None:
+    send(store_of(engine), [[event(at=NOON - timedelta(days=back)) for back in range(4)]])
+    roll_up(engine)
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE sites SET timezone = 'Asia/Tokyo', retention_days = 1"))
+    with pytest.raises(Refusal) as refusal:
+        visits_seen(engine, ZoneInfo("Asia/Tokyo"))
+    assert refusal.value.code == "not_kept"
 
 
-def test_only_what_is_over_is_rolled_up(world: World) -> None:
-    world.put(view(1), view(5, 2))
-    world.buckets.refresh(DAY + 5.5 * HOUR)
-    assert (world.made("hour"), world.made("day"), world.dirty()) == ([1], [], 2)
-    assert world.visits() == ([2], ("raw",))
-    assert world.visits("time:hour") == ([1, 1], ("raw", "hour"))
-    world.buckets.refresh(DAY + 24 * HOUR)
-    assert (world.made("hour"), world.made("day"), world.dirty()) == ([1, 5], [0], 0)
-    assert world.visits() == ([2], ("day",))
-    assert world.visits("time:hour") == ([1, 1], ("hour",))
+def test_engagement_on_a_page_that_was_not_viewed_that_day_is_in_the_sum_of_days(engine: sa.Engine) -> None:
+    reading = Traits(engagement_ms=9000, scroll_depth=80)
+    events = [
+        event(page_url="/a", at=NOON - timedelta(days=2)),
+        event(page_url="/b", at=NOON - timedelta(days=1)),
+        msgspec.structs.replace(event("engagement", page_url="/a", at=NOON - timedelta(days=1)), traits=reading),
+    ]
+    send(store_of(engine), [events])
+    start = NOON.replace(hour=0) - timedelta(days=5)
+    query = Query(
+        1,
+        ZoneInfo("UTC"),
+        start,
+        start + timedelta(days=10),
+        ("visits", "time_on_page", "scroll_depth"),
+        ("event:page",),
+        include_bots=True,
+    )
+    queries = PostgresVisitQueries(engine, ZoneInfo("UTC"))
+    fresh = queries.ask(query).rows
+    assert Row(("/a",), (1, 9.0, 80.0)) in fresh
+    roll_up(engine)
+    assert queries.ask(query).rows == fresh
 
 
-def test_a_late_event_has_its_day_answered_from_visits_until_it_is_made_anew(world: World) -> None:
-    world.put(view(1))
-    world.buckets.refresh(DAY + 25 * HOUR)
-    world.put(view(3, 2))
-    assert world.visits() == ([2], ("raw",))
-    world.buckets.refresh(DAY + 25 * HOUR)
-    assert world.visits() == ([2], ("day",))
-
-
-def test_what_changes_while_a_bucket_is_made_stays_marked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    world.put(view(1))
-    fill = module._fill
-
-    def fill_and_store(*arguments: object) -> None:
-        fill(*arguments)  # type: ignore[arg-type]
-        if not world.made("day"):
-            monkeypatch.setattr(module, "_fill", fill)
-            world.put(view(1.1, 2))
-
-    monkeypatch.setattr(module, "_fill", fill_and_store)
-    world.buckets.refresh(DAY + 25 * HOUR)
-    assert world.dirty() == 1
-    assert world.visits() == ([2], ("raw",))
-    world.buckets.refresh(DAY + 25 * HOUR)
-    assert world.visits() == ([2], ("day",))
-
-
-def test_nobody_rolls_up_while_somebody_else_does(world: World) -> None:
-    world.put(view(1))
-    with world.engine.connect() as other:
-        other.execute(sa.text("SELECT pg_advisory_lock(:key)"), {"key": module.REFRESH_LOCK})
-        assert world.buckets.refresh(DAY + 25 * HOUR) == 0
-    world.engine.dispose()  # lets the lock go
-    assert world.buckets.refresh(DAY + 25 * HOUR) > 0
-
-
-def test_rollups_go_when_their_time_is_over(world: World) -> None:
-    world.put(view(1))
-    world.buckets.refresh(DAY + 25 * HOUR)
-    assert world.made("minute") == [1]
-    world.buckets.expire(DAY + timedelta(days=32))
-    assert (world.made("minute"), world.made("hour"), world.made("day")) == ([], [1], [0])
-    world.buckets.expire(DAY + timedelta(days=400))
-    assert (world.made("hour"), world.made("day")) == ([], [0])
-    world.buckets.expire(DAY + timedelta(days=6 * 366))
-    assert world.made("day") == []
+def test_the_last_hour_of_a_day_of_25_hours_is_no_day_of_its_own(engine: sa.Engine) -> None:
+    paris = ZoneInfo("Europe/Paris")
+    with engine.begin() as connection:
+        connection.execute(sa.text("UPDATE sites SET timezone = 'Europe/Paris'"))
+    midnight = datetime(2025, 10, 25, 22, 0, tzinfo=UTC)
+    times = [midnight - timedelta(hours=20), midnight + timedelta(hours=3), midnight + timedelta(hours=24, minutes=30)]
+    # One visitor, whose id is kept for as long as a visit may need it.
+    send(store_of(engine), [[msgspec.structs.replace(event(at=at), visitor_id=visitor_id(1)) for at in times]])
+    start, end = midnight - timedelta(hours=24), midnight + timedelta(hours=25)
+    query = Query(1, paris, start, end, ("visitors", "visits"), ("time:day",), include_bots=True)
+    queries = PostgresVisitQueries(engine, ZoneInfo("UTC"))
+    days = [Row((start,), (1, 1)), Row((midnight,), (1, 2))]
+    assert queries.ask(query).rows == days
+    roll_up(engine)
+    assert queries.ask(query).rows == days
