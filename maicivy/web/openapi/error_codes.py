@@ -115,7 +115,11 @@ REQUEST_CODES: Final[dict[str, Meaning]] = {
     "too_many_rows": Meaning(
         400, "The range has more buckets of time than are listed or compared; `field` says for what."
     ),
-    "not_kept": Meaning(400, "What the query needs is not kept for so long."),
+    "not_kept": Meaning(
+        400,
+        "What the query needs is not kept for so long. Figures beyond the life of raw events can be asked for in the"
+        " zone of the site only, and by one dimension.",
+    ),
     "query_too_slow": Meaning(422, "The query took longer than a query may; ask for less time, or fewer dimensions."),
     "bad_request": Meaning(400, "The request is not proper HTTP, or no WebSocket handshake."),
     "forbidden": Meaning(
