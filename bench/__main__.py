@@ -1,7 +1,7 @@
 """`bin/bench`: measures every row of the table in docs/performance.md, prints it, and writes a JSON file.
 
-Without options it takes most of an hour, for memory is looked at after ten minutes of load. --quick shows within a
-minute that everything runs; its figures mean nothing.
+Without options it takes most of an hour, for memory is looked at after ten minutes of load. --quick shows within two
+minutes that everything runs; its figures mean nothing.
 """
 
 from __future__ import annotations
