@@ -19,6 +19,14 @@ ENDED_S = 30
 """For machines that have other things to do; less than a `stone` would take."""
 
 
+@pytest.fixture(autouse=True)
+def _hangups() -> Iterator[None]:
+    """Children get SIGHUP, also where the tests themselves run under nohup, which the supervisor would respect."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Start a supervisor over the named stubs."""
