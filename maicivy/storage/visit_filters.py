@@ -57,7 +57,7 @@ class Values:
 
     def bind(self, value: Any, type_name: str) -> str:
         """The value's place in the statement."""
-        if type_name == "timestamptz[]":  # written out: the driver takes 20 us for each of what may be thousands
+        if type_name == "timestamptz[]":  # as one text: the driver converts each of a list, which may be of thousands
             value = f"{{{','.join(moment.isoformat() for moment in value)}}}"
         same = (name for name, known in self.bound.items() if type(known) is type(value) and known == value)
         name = next(same, f"p{len(self.bound)}")

