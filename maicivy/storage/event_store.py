@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import logging
 import secrets
+import struct
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC
 from typing import Any, Final
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -32,6 +32,7 @@ from maicivy.storage.connections import postgres_errors
 from maicivy.storage.labels import LabelBook
 from maicivy.storage.partitions import GENERATION_LOCK, Partitions
 from maicivy.storage.recount import Recount, snapshot
+from maicivy.storage.visit_rows import Who
 from maicivy.storage.visit_store import VisitBook
 
 _INCOMING: Final = """/* event_store.store */
@@ -67,9 +68,9 @@ WITH fresh AS (
     ON CONFLICT DO NOTHING
     RETURNING site_id, id
 ), newcomers AS (
-    SELECT array_agg(site_id) AS site_ids, array_agg(id) AS ids FROM arrived
+    SELECT array_agg(site_id) AS site_ids, string_agg(uuid_send(id), '') AS ids FROM arrived
 )
-SELECT ARRAY(SELECT n FROM new), coalesce(site_ids, '{}'), coalesce(ids, '{}') FROM newcomers
+SELECT ARRAY(SELECT n FROM new), coalesce(site_ids, '{}'), coalesce(ids, '') FROM newcomers
 """
 _RECEIPTS: Final = """/* event_store.store */
 INSERT INTO receipts (entry, events) SELECT * FROM unnest(%s::text[], %s::int[]) ORDER BY 1
@@ -87,6 +88,7 @@ UPDATE ledger SET seq = %(seq)s, token = %(token)s, stored = stored + %(stored)s
 """
 _OUTBOX: Final = "/* event_store.store */ INSERT INTO outbox (seq, previous, token, tally) VALUES (%s, %s, %s, %s)"
 
+_HALVES: Final = struct.Struct(">QQ")
 _NO_PARTITION: Final = "23514: no partition of relation"
 
 _json = msgspec.json.Encoder().encode
@@ -207,7 +209,7 @@ class _Transaction:
         self._visits = visits
         self._generation = 0
         self._new: list[Event] = []
-        self._newcomers: set[tuple[int, UUID]] = set()
+        self._newcomers: set[Who] = set()
         self._quarantined = 0
         self._halving = False
 
@@ -240,7 +242,7 @@ class _Transaction:
                     copy.set_types(_TYPES)
                     for n, event in enumerate(events):
                         copy.write_row(_row(n, event))
-                self._cursor.execute(_INSERT, {"generation": self._generation})
+                self._cursor.execute(_INSERT, {"generation": self._generation}, binary=True)
                 numbers, site_ids, visitor_ids = _one(self._cursor)
         except RejectedByDatabase as refusal:
             if refusal.reason.startswith(_NO_PARTITION):
@@ -254,7 +256,7 @@ class _Transaction:
             self._insert(events[middle:])
             return
         self._new += [events[n] for n in sorted(numbers)]
-        self._newcomers.update(zip(site_ids, visitor_ids, strict=True))
+        self._newcomers.update(zip(site_ids, _numbers(visitor_ids), strict=True))
 
     def _quarantine(self, payload: bytes, reason: str) -> int:
         """Put a payload aside; 1, or 0 when it lies there already."""
@@ -293,11 +295,16 @@ class _Transaction:
 
 
 def _without_repeats(parcels: Iterable[Parcel]) -> list[Event]:
-    first: dict[tuple[int, UUID], Event] = {}
+    first: dict[tuple[int, int], Event] = {}  # by the number that the id is: a UUID is looked up ten times more slowly
     for parcel in parcels:
         for event in parcel.events:
-            first.setdefault((event.site_id, event.id), event)
+            first.setdefault((event.site_id, event.id.int), event)
     return list(first.values())
+
+
+def _numbers(ids: bytes) -> list[int]:
+    """The numbers that UUIDs are, which follow each other in binary."""
+    return [high << 64 | low for high, low in _HALVES.iter_unpack(ids)]
 
 
 def _row(n: int, event: Event) -> tuple[Any, ...]:

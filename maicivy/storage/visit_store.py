@@ -7,8 +7,7 @@ what comes out differently is written, and the hours that it touches are marked 
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, TypeAlias
 from uuid import UUID
@@ -16,54 +15,33 @@ from uuid import UUID
 import msgspec
 import psycopg
 
-from maicivy.core.dimensions import Action
 from maicivy.core.events import ENGAGEMENT, PAGE_VIEW, Event
-from maicivy.core.visits import (
-    BOTS,
-    NO_SCROLL,
-    Element,
-    Entry,
-    Exit,
-    Happening,
-    Shape,
-    Visit,
-    joined,
-    of_events,
-    slot_of,
-)
+from maicivy.core.visits import BOTS, NO_SCROLL, SLOT_S, Happening, Shape, Visit, joined, of_events, slot_of
 from maicivy.enrichment import action_of, client_of, origin_of, place_of
 from maicivy.storage.dimensions import DimensionBook
+from maicivy.storage.visit_rows import BEGIN, COLUMNS, END, READ, Kept, Who, kept, packed
 
 Visitor: TypeAlias = tuple[int, UUID]  # site and visitor id
 
-_COLUMNS: Final = (
-    "site_id, visitor_id, started, ended, client_id, place_id, origin_id, entry_id, exit_id, pageviews, events,"
-    " interactions, bot, shape, first_at, first_tie, last_at, last_tie, declared,"
-    " actions, slots, counts, engaged, scrolls"
-)
-# bytea for arrays: `_array` makes their wire form, as event_store.py does that of jsonb
-_TYPES: Final = (
-    *("int4", "uuid", "timestamptz", "timestamptz", "int4", "int4", "int4", "int4", "int4", "int4", "int4"),
-    *("int4", "int2", "int2", "timestamptz", "int8", "timestamptz", "int8", "bool"),
-    *("bytea", "bytea", "bytea", "bytea", "bytea"),
-)
 _CHANGED: Final = """/* visit_store.record */
 CREATE TEMP TABLE IF NOT EXISTS changed_visits (LIKE visits) ON COMMIT DELETE ROWS
 """
-_COPY: Final = f"COPY changed_visits ({_COLUMNS}) FROM STDIN (FORMAT BINARY)"
+_COPY: Final = f"COPY changed_visits ({COLUMNS}) FROM STDIN (FORMAT BINARY)"
 _KEY: Final = ("site_id", "visitor_id", "started")
 _WRITE: Final = f"""/* visit_store.record */
-INSERT INTO visits ({_COLUMNS}) SELECT {_COLUMNS} FROM changed_visits ORDER BY site_id, visitor_id, started
+INSERT INTO visits ({COLUMNS}) SELECT {COLUMNS} FROM changed_visits ORDER BY site_id, visitor_id, started
 ON CONFLICT (site_id, visitor_id, started) DO UPDATE SET
-    {", ".join(f"{name} = excluded.{name}" for name in _COLUMNS.split(", ") if name not in _KEY)}
+    {", ".join(f"{name} = excluded.{name}" for name in COLUMNS.split(", ") if name not in _KEY)}
 """
 _KNOWN: Final = f"""/* visit_store.record */
-WITH wanted AS (SELECT * FROM unnest(%(sites)s::int[], %(visitors)s::uuid[]) AS w (site_id, visitor_id))
-SELECT {_COLUMNS} FROM visits JOIN wanted USING (site_id, visitor_id)
+WITH wanted AS (
+    SELECT * FROM unnest(%(sites)s::int[], %(visitors)s::uuid[]) WITH ORDINALITY AS w (site_id, visitor_id, n)
+)
+SELECT n, {READ} FROM visits JOIN wanted USING (site_id, visitor_id)
 WHERE started >= %(since)s AND started < %(until)s
 UNION ALL
-SELECT {_COLUMNS} FROM (
-    SELECT DISTINCT site_id, visitor_id, started FROM crossings JOIN wanted USING (site_id, visitor_id)
+SELECT n, {READ} FROM (
+    SELECT DISTINCT n, site_id, visitor_id, started FROM crossings JOIN wanted USING (site_id, visitor_id)
     WHERE day >= %(first)s AND day < %(end)s AND started < %(since)s
 ) AS earlier JOIN visits USING (site_id, visitor_id, started)
 """
@@ -87,17 +65,15 @@ REMEMBERED: Final = 100_000
 
 _NO_HOSTS: Final[frozenset[str]] = frozenset()
 _DAY: Final = timedelta(days=1)
+_SLOTS_OF_HOUR: Final = 3600 // SLOT_S
+_HOURS_OF_DAY: Final = 24
+_SLOTS_OF_DAY: Final = _HOURS_OF_DAY * _SLOTS_OF_HOUR
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _HOUR: Final = timedelta(hours=1)
 _TIE: Final = 2**63 - 1
 _PLACES: Final = {reason: place for place, reason in enumerate(BOTS)}
-
-
-class Kept(msgspec.Struct, frozen=True):
-    """A visit as its row has it."""
-
-    visit: Visit
-    bot: int
-    shape: int
+_DECLARED: Final = _PLACES["declared"]
+_SINGLE, _SHORT, _PLAIN = int(Shape.SINGLE), int(Shape.SHORT), int(Shape.PLAIN)  # flags are added ten times as slowly
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -118,7 +94,7 @@ class VisitBook:
         self._pages = _Pages()
 
     def record(
-        self, cursor: psycopg.Cursor[Any], seq: int, version: int, events: Sequence[Event], newcomers: set[Visitor]
+        self, cursor: psycopg.Cursor[Any], seq: int, version: int, events: Sequence[Event], newcomers: Container[Who]
     ) -> Recorded:
         """Add `events`, each new to the store, to the visits of their visitors.
 
@@ -132,10 +108,10 @@ class VisitBook:
         batch = _Batch(cursor, seq, self._pages)
         fragments = self._fragments(cursor, version, events, batch.judged)
         batch.load(fragments, newcomers)
-        for visitor, visits in fragments.items():
-            batch.add(visitor, visits)
+        for who, visits in fragments.items():
+            batch.add(who, visits)
         batch.write()
-        return Recorded(batch.days, batch.bots)
+        return Recorded(batch.days(), {(site_id, UUID(int=number)) for site_id, number in batch.bots})
 
     def _fragments(
         self,
@@ -143,19 +119,19 @@ class VisitBook:
         version: int,
         events: Sequence[Event],
         judged: dict[tuple[int, int], int],
-    ) -> dict[Visitor, list[Visit]]:
+    ) -> dict[Who, list[Visit]]:
         """The visits that the events make by themselves."""
         clients = [client_of(event.traits) for event in events]
         places = [place_of(event.traits) for event in events]
         origins = [origin_of(event, self._hosts.get(event.site_id, _NO_HOSTS)) for event in events]
-        actions = [_action(event) for event in events]
+        actions = [action_of(event if event.event_type != ENGAGEMENT else _of_its_page(event)) for event in events]
         ids = self._dimensions.ids
         client_ids = ids(cursor, version, "clients", set(clients))
         place_ids = ids(cursor, version, "places", set(places))
         origin_ids = ids(cursor, version, "origins", set(origins))
         action_ids = ids(cursor, version, "actions", set(actions))
         self._pages.learn({entry.id: action.page for action, entry in action_ids.items()})
-        happenings: dict[Visitor, list[Happening]] = {}
+        happenings: dict[Who, list[Happening]] = {}
         for event, client, place, origin, action in zip(events, clients, places, origins, actions, strict=True):
             client_id, client_bot = client_ids[client]
             origin_id, origin_bot = origin_ids[origin]
@@ -176,13 +152,13 @@ class VisitBook:
                 origin_id,
                 action_ids[action].id,
             )
-            visitor = (event.site_id, event.visitor_id)
-            known = happenings.get(visitor)
+            who = (event.site_id, event.visitor_id.int)
+            known = happenings.get(who)
             if known is None:
-                happenings[visitor] = [happening]
+                happenings[who] = [happening]
             else:
                 known.append(happening)
-        return {visitor: of_events(all_of) for visitor, all_of in happenings.items()}
+        return {who: of_events(all_of) for who, all_of in happenings.items()}
 
 
 class _Pages:
@@ -217,27 +193,26 @@ class _Batch:
         self._cursor = cursor
         self._seq = seq
         self._pages = pages
-        self._known: dict[Visitor, list[Kept]] = {}
-        self._changed: list[tuple[Visitor, Kept]] = []
+        self._known: dict[Who, list[Kept]] = {}
+        self._changed: list[tuple[Who, Kept]] = []
         self._gone: list[tuple[int, UUID, datetime]] = []
-        self._hours: set[tuple[int, datetime]] = set()
+        self._hours: dict[int, set[int]] = {}  # site -> UTC hours since 1970
         self.judged: dict[tuple[int, int], int] = {}
-        self.days: dict[int, set[date]] = {}
-        self.bots: set[Visitor] = set()
+        self.bots: set[Who] = set()
 
-    def load(self, fragments: Mapping[Visitor, Sequence[Visit]], newcomers: set[Visitor]) -> None:
+    def load(self, fragments: Mapping[Who, Sequence[Visit]], newcomers: Container[Who]) -> None:
         """Read what visits the visitors have on the days of the fragments and on those before and after."""
-        wanted = [visitor for visitor in fragments if visitor not in newcomers]
+        wanted = [who for who in fragments if who not in newcomers]
         if not wanted:
             return
-        visits = [visit for visitor in wanted for visit in fragments[visitor]]
+        visits = [visit for who in wanted for visit in fragments[who]]
         first = min(visit.started for visit in visits).astimezone(UTC).date() - _DAY
         end = max(visit.ended for visit in visits).astimezone(UTC).date() + 2 * _DAY
         self._cursor.execute(
             _KNOWN,
-            {
-                "sites": [site_id for site_id, _ in wanted],
-                "visitors": [visitor_id for _, visitor_id in wanted],
+            {  # lists as texts: the driver asks of each value what it is
+                "sites": f"{{{','.join([str(site_id) for site_id, _ in wanted])}}}",
+                "visitors": f"{{{','.join([f'{number:032x}' for _, number in wanted])}}}",
                 "first": first,
                 "end": end,
                 "since": datetime(first.year, first.month, first.day, tzinfo=UTC),
@@ -245,40 +220,52 @@ class _Batch:
             },
             binary=True,
         )
-        for row in self._cursor.fetchall():
-            kept = _kept(row)
-            entry = kept.visit.entry
-            if not kept.visit.declared:
-                self.judged.setdefault((entry.client_id, entry.origin_id), kept.bot)
-            self._known.setdefault((row[0], row[1]), []).append(kept)
-        actions = {action for all_of in self._known.values() for kept in all_of for _, action in kept.visit.elements}
+        for n, *row in self._cursor.fetchall():
+            known = kept(row)
+            entry = known.visit.entry
+            if not known.visit.declared:
+                self.judged.setdefault((entry.client_id, entry.origin_id), known.bot)
+            self._known.setdefault(wanted[n - 1], []).append(known)
+        actions = {action for all_of in self._known.values() for known in all_of for _, action in known.visit.elements}
         self._pages.ask(self._cursor, actions)
 
-    def add(self, visitor: Visitor, fragments: Sequence[Visit]) -> None:
+    def add(self, who: Who, fragments: Sequence[Visit]) -> None:
         """Join the fragments with what is known of their visitor."""
-        known = self._known.get(visitor, [])
-        visits = joined([*(kept.visit for kept in known), *fragments]) if known else fragments
-        before = {kept.visit.started: kept for kept in known}
-        alone = len(visits) == 1
+        known = self._known.get(who)
+        if known is None:
+            for visit in fragments:
+                self._change(who, visit, None, alone=len(fragments) == 1)
+            return
+        visits = joined([*(each.visit for each in known), *fragments])
+        before = {each.visit.started: each for each in known}
         for visit in visits:
-            old = before.pop(visit.started, None)
-            if old is not None and old.visit == visit and (alone or not old.shape & Shape.SINGLE):
-                continue
-            shape = Shape.SHORT if visit.is_short else Shape(0)
-            # Alone for certain: of a visit that was known as one of several, the others may lie where nobody looked.
-            if alone and (old is None or old.shape & Shape.SINGLE) and _utc_day(visit.started) == _utc_day(visit.ended):
-                shape |= Shape.SINGLE
-            if self._pages.are_plain(visit):
-                shape |= Shape.PLAIN
-            kept = Kept(visit, self._bot(visit), int(shape))
-            if kept.bot:
-                self.bots.add(visitor)
-            self._changed.append((visitor, kept))
-            if old is None or old.visit != visit:
-                self._touch(visitor[0], visit)
+            self._change(who, visit, before.pop(visit.started, None), alone=len(visits) == 1)
         for gone in before.values():
-            self._gone.append((*visitor, gone.visit.started))
-            self._touch(visitor[0], gone.visit)
+            self._gone.append((who[0], UUID(int=who[1]), gone.visit.started))
+            self._touch(who[0], slot_of(gone.visit.started), slot_of(gone.visit.ended))
+
+    def _change(self, who: Who, visit: Visit, old: Kept | None, *, alone: bool) -> None:
+        """Note a visit, if it is another than the `old` one that began when it does."""
+        is_same = False
+        if old is not None and old.visit == visit:
+            if alone or not old.shape & _SINGLE:
+                return
+            is_same = True
+        begin = end = slot_of(visit.started)
+        if visit.ended is not visit.started:
+            end = slot_of(visit.ended)
+        shape = _SHORT if begin == end else 0
+        # Alone for certain: of a visit that was known as one of several, the others may lie where nobody looked.
+        if alone and (old is None or old.shape & _SINGLE) and begin // _SLOTS_OF_DAY == end // _SLOTS_OF_DAY:
+            shape |= _SINGLE
+        if self._pages.are_plain(visit):
+            shape |= _PLAIN
+        bot = _DECLARED if visit.declared else self.judged[visit.entry.client_id, visit.entry.origin_id]
+        if bot:
+            self.bots.add(who)
+        self._changed.append((who, Kept(visit, bot, shape)))
+        if not is_same:
+            self._touch(who[0], begin, end)
 
     def write(self) -> None:
         """Put it all into the tables."""
@@ -291,31 +278,31 @@ class _Batch:
             return
         cursor.execute(_CHANGED)
         with cursor.copy(_COPY) as copy:
-            copy.set_types(_TYPES)
-            for visitor, kept in self._changed:
-                copy.write_row(_row(visitor, kept))
+            copy.write(b"".join([BEGIN, *[packed(who, changed) for who, changed in self._changed], END]))
         cursor.execute(_WRITE)
         crossings = [
-            (day, *visitor, kept.visit.started) for visitor, kept in self._changed for day in _days_after(kept.visit)
+            (day, who[0], UUID(int=who[1]), changed.visit.started)
+            for who, changed in self._changed
+            if not changed.shape & _SHORT
+            for day in _days_after(changed.visit)
         ]
         if crossings:
             cursor.execute(_CROSS, [list(column) for column in zip(*crossings, strict=True)])
-        if self._hours:
-            cursor.execute(_MARK, (self._seq, *(list(column) for column in zip(*self._hours, strict=True))))
+        marked = [(site_id, _EPOCH + hour * _HOUR) for site_id, hours in self._hours.items() for hour in hours]
+        if marked:
+            cursor.execute(_MARK, (self._seq, *(list(column) for column in zip(*marked, strict=True))))
 
-    def _bot(self, visit: Visit) -> int:
-        """The place in `BOTS` of why this visit is taken for a bot's."""
-        if visit.declared:
-            return BOTS.index("declared")
-        return self.judged[visit.entry.client_id, visit.entry.origin_id]
+    def days(self) -> dict[int, set[date]]:
+        """Site -> UTC days on which some visit of it is another now."""
+        return {
+            site_id: {(_EPOCH + day * _DAY).date() for day in {hour // _HOURS_OF_DAY for hour in hours}}
+            for site_id, hours in self._hours.items()
+        }
 
-    def _touch(self, site_id: int, visit: Visit) -> None:
-        hour = visit.started.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-        days = self.days.setdefault(site_id, set())
-        while hour <= visit.ended:
-            self._hours.add((site_id, hour))
-            days.add(hour.date())
-            hour += _HOUR
+    def _touch(self, site_id: int, begin: int, end: int) -> None:
+        """Note the hours from that of one quarter of an hour to that of another."""
+        hours = self._hours.setdefault(site_id, set())
+        hours.update(range(begin // _SLOTS_OF_HOUR, end // _SLOTS_OF_HOUR + 1))
 
 
 def _hosts(cursor: psycopg.Cursor[Any]) -> dict[int, frozenset[str]]:
@@ -327,11 +314,9 @@ def _hosts(cursor: psycopg.Cursor[Any]) -> dict[int, frozenset[str]]:
     }
 
 
-def _action(event: Event) -> Action:
-    """What an event is kept under in its visit: engagement is added to the view of its page."""
-    if event.event_type == ENGAGEMENT:
-        event = msgspec.structs.replace(event, event_type=PAGE_VIEW)
-    return action_of(event)
+def _of_its_page(event: Event) -> Event:
+    """The event that engagement is kept under in its visit: the view of its page."""
+    return msgspec.structs.replace(event, event_type=PAGE_VIEW)
 
 
 def _days_after(visit: Visit) -> Iterator[date]:
@@ -344,80 +329,3 @@ def _days_after(visit: Visit) -> Iterator[date]:
 
 def _utc_day(moment: datetime) -> date:
     return moment.astimezone(UTC).date()
-
-
-def _kept(row: Sequence[Any]) -> Kept:
-    """The inverse of `_row`, but for the arrays, which the driver has read."""
-    _, _, started, ended, client_id, place_id, origin_id, entry_id, exit_id, pageviews, events, interactions = row[:12]
-    bot, shape, first_at, first_tie, last_at, last_tie, declared = row[12:19]
-    actions, slots, counts, engaged, scrolls = row[19:]
-    base = slot_of(started)
-    size = len(actions)
-    places = slots or [0] * size
-    elements = {
-        (base + slot, action): Element(count, engaged_ms, scroll)
-        for action, slot, count, engaged_ms, scroll in zip(
-            actions, places, counts or [1] * size, engaged or [0] * size, scrolls or [NO_SCROLL] * size, strict=True
-        )
-    }
-    visit = Visit(
-        started,
-        ended,
-        Entry(not events, first_at, first_tie, client_id, place_id, origin_id, entry_id),
-        Exit(last_at, last_tie, exit_id) if exit_id else None,
-        pageviews,
-        events,
-        interactions,
-        declared,
-        elements,
-    )
-    return Kept(visit, bot, shape)
-
-
-def _row(visitor: Visitor, kept: Kept) -> tuple[Any, ...]:
-    visit = kept.visit
-    entry, last = visit.entry, visit.exit
-    base = slot_of(visit.started)
-    keys = sorted(visit.elements)
-    elements = [visit.elements[key] for key in keys]
-    return (
-        *visitor,
-        visit.started,
-        visit.ended,
-        entry.client_id,
-        entry.place_id,
-        entry.origin_id,
-        entry.action_id,
-        last.action_id if last else 0,
-        visit.pageviews,
-        visit.events,
-        visit.interactions,
-        kept.bot,
-        kept.shape,
-        entry.at,
-        entry.tie,
-        last.at if last else entry.at,
-        last.tie if last else 0,
-        visit.declared,
-        _array([action for _, action in keys]),
-        _array([slot - base for slot, _ in keys], unless_all=0),
-        _array([element.count for element in elements], unless_all=1),
-        _array([element.engaged_ms for element in elements], unless_all=0),
-        _array([element.scroll for element in elements], unless_all=NO_SCROLL, wide=False),
-    )
-
-
-def _array(values: list[int], unless_all: int | None = None, *, wide: bool = True) -> bytes | None:
-    """An int4[] or int2[] as Postgres takes it; None when all values are the one that goes without saying."""
-    if unless_all is not None and values.count(unless_all) == len(values):
-        return None
-    size, code, type_id = (4, "i", 23) if wide else (2, "h", 21)
-    if len(values) == 1:
-        return _ONE[wide].pack(1, 0, type_id, 1, 1, size, values[0])
-    flat = [size] * (2 * len(values))
-    flat[1::2] = values
-    # dimensions, no nulls, type, how many, from 1; then the size of each and it
-    return struct.pack(f">iiiii{f'i{code}' * len(values)}", 1, 0, type_id, len(values), 1, *flat)
-
-
-_ONE: Final = {True: struct.Struct(">iiiiiii"), False: struct.Struct(">iiiiiih")}
