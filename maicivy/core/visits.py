@@ -116,9 +116,12 @@ class Visit(msgspec.Struct, frozen=True):
         )
 
     @property
-    def is_short(self) -> bool:
-        """Whether all of it lies in one quarter of an hour."""
-        return slot_of(self.started) == slot_of(self.ended)
+    def slots(self) -> tuple[int, int]:
+        """The quarters of an hour that it begins and ends in, as `slot_of` counts them: in both something happened."""
+        if len(self.elements) == 1:
+            ((slot, _),) = self.elements
+            return slot, slot
+        return min(self.elements)[0], max(self.elements)[0]
 
 
 class Happening(NamedTuple):

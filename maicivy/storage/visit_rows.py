@@ -7,13 +7,13 @@ batches of 1,000 visits of one event), of which a `struct` takes one.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from maicivy.core.visits import NO_SCROLL, Element, Entry, Exit, Visit, slot_of
+from maicivy.core.visits import NO_SCROLL, Element, Entry, Exit, Slot, Visit, slot_of
 
 Who: TypeAlias = tuple[int, int]
 """A site's id, and the number that a visitor's id is: a UUID is looked up ten times more slowly."""
@@ -58,14 +58,16 @@ def packed(who: Who, kept: Kept) -> bytes:
     ended = started if visit.ended is visit.started else _us(visit.ended)
     first_at = started if entry.at is visit.started else _us(entry.at)
     last_at = first_at if last is None or last.at is entry.at else _us(last.at)
+    exit_id, last_tie = (0, 0) if last is None else (last.action_id, last.tie)
+    # fmt: off
     fields = _FIELDS.pack(
-        *(24, 4, who[0], 16, who[1].to_bytes(16, "big"), 8, started, 8, ended),
-        *(4, entry.client_id, 4, entry.place_id, 4, entry.origin_id, 4, entry.action_id),
-        *(4, last.action_id if last else 0, 4, visit.pageviews, 4, visit.events, 4, visit.interactions),
-        *(2, kept.bot, 2, kept.shape, 8, first_at, 8, entry.tie, 8, last_at, 8, last.tie if last else 0),
-        *(1, visit.declared),
+        24, 4, who[0], 16, who[1].to_bytes(16, "big"), 8, started, 8, ended,
+        4, entry.client_id, 4, entry.place_id, 4, entry.origin_id, 4, entry.action_id, 4, exit_id,
+        4, visit.pageviews, 4, visit.events, 4, visit.interactions, 2, kept.bot, 2, kept.shape,
+        8, first_at, 8, entry.tie, 8, last_at, 8, last_tie, 1, visit.declared,
     )
-    return fields + _elements(visit)
+    # fmt: on
+    return fields + _elements(visit.elements)
 
 
 def kept(row: Sequence[Any]) -> Kept:
@@ -106,22 +108,22 @@ def kept(row: Sequence[Any]) -> Kept:
     return Kept(visit, bot, shape)
 
 
-def _elements(visit: Visit) -> bytes:
+def _elements(elements: Mapping[Slot, Element]) -> bytes:
     """The five arrays."""
-    base = slot_of(visit.started)
-    if len(visit.elements) == 1:
-        ((slot, action), element), *_ = visit.elements.items()
-        if slot == base and element.count == 1 and not element.engaged_ms and element.scroll == NO_SCROLL:
-            return _ALONE.pack(28, 1, 0, 23, 1, 1, 4, action) + _NOTHING_ELSE
-    keys = sorted(visit.elements)
-    elements = [visit.elements[key] for key in keys]
+    if len(elements) == 1:
+        for (_, action), element in elements.items():
+            if element.count == 1 and element.scroll == NO_SCROLL and not element.engaged_ms:
+                return _ALONE.pack(28, 1, 0, 23, 1, 1, 4, action) + _NOTHING_ELSE
+    keys = sorted(elements)
+    values = [elements[key] for key in keys]
+    base = keys[0][0]  # something happened when the visit began
     return b"".join(
         (
             _array([action for _, action in keys]),
             _array([slot - base for slot, _ in keys], unless_all=0),
-            _array([element.count for element in elements], unless_all=1),
-            _array([element.engaged_ms for element in elements], unless_all=0),
-            _array([element.scroll for element in elements], unless_all=NO_SCROLL, wide=False),
+            _array([element.count for element in values], unless_all=1),
+            _array([element.engaged_ms for element in values], unless_all=0),
+            _array([element.scroll for element in values], unless_all=NO_SCROLL, wide=False),
         )
     )
 

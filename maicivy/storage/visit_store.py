@@ -16,7 +16,7 @@ import msgspec
 import psycopg
 
 from maicivy.core.events import ENGAGEMENT, PAGE_VIEW, Event
-from maicivy.core.visits import BOTS, NO_SCROLL, SLOT_S, Happening, Shape, Visit, joined, of_events, slot_of
+from maicivy.core.visits import BOTS, NO_SCROLL, SLOT_S, Happening, Shape, Visit, joined, of_events
 from maicivy.enrichment import action_of, client_of, origin_of, place_of
 from maicivy.storage.dimensions import DimensionBook
 from maicivy.storage.visit_rows import BEGIN, COLUMNS, END, READ, Kept, Who, kept, packed
@@ -242,7 +242,7 @@ class _Batch:
             self._change(who, visit, before.pop(visit.started, None), alone=len(visits) == 1)
         for gone in before.values():
             self._gone.append((who[0], UUID(int=who[1]), gone.visit.started))
-            self._touch(who[0], slot_of(gone.visit.started), slot_of(gone.visit.ended))
+            self._touch(who[0], *gone.visit.slots)
 
     def _change(self, who: Who, visit: Visit, old: Kept | None, *, alone: bool) -> None:
         """Note a visit, if it is another than the `old` one that began when it does."""
@@ -251,9 +251,7 @@ class _Batch:
             if alone or not old.shape & _SINGLE:
                 return
             is_same = True
-        begin = end = slot_of(visit.started)
-        if visit.ended is not visit.started:
-            end = slot_of(visit.ended)
+        begin, end = visit.slots
         shape = _SHORT if begin == end else 0
         # Alone for certain: of a visit that was known as one of several, the others may lie where nobody looked.
         if alone and (old is None or old.shape & _SINGLE) and begin // _SLOTS_OF_DAY == end // _SLOTS_OF_DAY:
