@@ -199,9 +199,13 @@ class Extras(msgspec.Struct, frozen=True):
 
     letters: tuple[tuple[str, int], ...] = ()
     """(`motivation` or `anti_motivation` or `other`, count)"""
+    letters_period: str = ""
+    """`day`, `week` or `month`: the current one."""
     themes: tuple[tuple[str, int], ...] = ()
     heat_page: str = ""
     heat_pages: tuple[Link, ...] = ()
+    heat_hours: int = 0
+    """The last so many are shown."""
     heat: tuple[HeatCell, ...] = ()
     moments: tuple[Moment, ...] = ()
     earlier_url: str = ""
