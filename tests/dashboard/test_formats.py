@@ -1,0 +1,179 @@
+"""How readers of several regions see numbers, times and names."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from maicivy.dashboard.formats import NOTHING, formats_for
+
+ZURICH = ZoneInfo("Europe/Zurich")
+TUESDAY = datetime(2026, 11, 3, 14, 5, tzinfo=ZURICH)
+NBSP, THIN = "\u00a0", "\u202f"
+
+
+def zurich(*clock: int) -> datetime:
+    year, month, day, hour, minute = (*clock, 0, 0)[:5]
+    return datetime(year, month, day, hour, minute, tzinfo=ZURICH)
+
+
+@pytest.mark.parametrize(("header", "lang", "tag"), [
+    ("", None, "en"),
+    ("en-US,en;q=0.9", None, "en-US"),
+    ("en-GB", None, "en-GB"),
+    ("fr", None, "fr"),
+    ("fr-CH,fr;q=0.9,en;q=0.8,de;q=0.7", None, "fr-CH"),
+    ("de-CH,de;q=0.9,fr;q=0.8", None, "fr-CH"),
+    ("de-CH,de;q=0.9", None, "en-CH"),
+    ("de,en;q=0.5", None, "en-DE"),
+    ("zh-Hant-TW", None, "en"),
+    ("fr;q=0.2,en-IE;q=0.9", None, "en-IE"),
+    ("fr;q=0, en", None, "en"),
+    ("*", None, "en"),
+    ("de-CH", "fr", "fr-CH"),
+    ("en-US", "fr", "fr"),
+    ("fr-FR", "en", "en-FR"),
+    ("fr", "de", "fr"),
+    ("../../etc/passwd, fr", None, "fr"),
+    ("en-ZZ", None, "en"),
+    ("x" * 10_000, None, "en"),
+    ("fr;q=9", None, "en"),
+    (",,;;q=1,", None, "en"),
+])  # fmt: skip
+def test_the_reader_gets_a_language_of_ours_and_the_customs_of_their_region(
+    header: str, lang: str | None, tag: str
+) -> None:
+    formats = formats_for(header, lang)
+    assert formats.tag == tag
+    assert formats.lang == formats.t.language == tag[:2]
+
+
+@pytest.mark.parametrize(("header", "value", "text"), [
+    ("en", None, NOTHING),
+    ("en", 0, "0"),
+    ("en", 12345, "12,345"),
+    ("en", -12345.678, "−12,345.68"),
+    ("en-CH", 12345, "12’345"),
+    ("fr", 12345.6, f"12{THIN}345,6"),
+    ("en-DE", 12345, "12.345"),
+])  # fmt: skip
+def test_numbers_are_grouped_as_the_region_does(header: str, value: float, text: str) -> None:
+    assert formats_for(header).number(value) == text
+
+
+@pytest.mark.parametrize(("value", "text"), [
+    (9_999, "9,999"), (10_000, "10K"), (12_345, "12.3K"), (999_999, "1M"), (4_600_000, "4.6M"), (None, NOTHING),
+    (2.5, "2.5"),
+])  # fmt: skip
+def test_long_numbers_are_told_in_short(value: float, text: str) -> None:
+    assert formats_for("en").compact(value) == text
+
+
+@pytest.mark.parametrize(("header", "metric", "value", "text"), [
+    ("en", "visitors", 12_345, "12.3K"),
+    ("en", "views_per_visit", 2.25, "2.25"),
+    ("en", "bounce_rate", 45, "45%"),
+    ("fr", "bounce_rate", 45, f"45{NBSP}%"),
+    ("en", "conversion_rate", 1.25, "1.2%"),
+    ("en", "visit_duration", 0, "0s"),
+    ("en", "visit_duration", 59.6, "1m 00s"),
+    ("en", "visit_duration", 154, "2m 34s"),
+    ("en", "time_on_page", 3_725, "1h 02m"),
+    ("fr", "time_on_page", 154, f"2{THIN}min 34{THIN}s"),
+    ("en", "visit_duration", None, NOTHING),
+])  # fmt: skip
+def test_a_figure_is_written_after_its_metric(header: str, metric: str, value: float, text: str) -> None:
+    assert formats_for(header).metric(metric, value) == text
+
+
+def test_a_figure_can_be_had_with_all_its_digits() -> None:
+    assert formats_for("en").exactly("visitors", 12_345) == "12,345"
+    assert formats_for("en").exactly("bounce_rate", 45) == "45%"
+
+
+@pytest.mark.parametrize(("metric", "value", "text"), [
+    ("visitors", 12, "+12%"), ("visitors", -3, "−3%"), ("visitors", 0, "0%"), ("visitors", None, NOTHING),
+    ("bounce_rate", -1, "−1 pt"), ("bounce_rate", 2, "+2 pts"), ("conversion_rate", 0.4, "+0.4 pts"),
+    ("visitors", 1200, "+1,200%"),
+])  # fmt: skip
+def test_a_change_has_its_sign(metric: str, value: float, text: str) -> None:
+    assert formats_for("en").change(metric, value) == text
+
+
+@pytest.mark.parametrize(("header", "interval", "bucket", "tick"), [
+    ("en-GB", "day", "Tuesday, 3 November 2026", "3 Nov"),
+    ("en-US", "day", "Tuesday, November 3, 2026", "Nov 3"),
+    ("fr", "day", "mardi 3 novembre 2026", "3 nov."),
+    ("en-GB", "week", "Week from 3 Nov 2026", "3 Nov"),
+    ("en-GB", "month", "November 2026", "Nov"),
+    ("en-GB", "hour", "3 Nov 2026, 14:05 – 15:05", "14:05"),
+    ("en-US", "hour", "Nov 3, 2026, 2:05\u202fPM – 3:05\u202fPM", "2 PM"),
+    ("en-GB", "minute", "3 Nov 2026, 14:05", "14:05"),
+])  # fmt: skip
+def test_buckets_of_time_have_a_name_and_a_place_on_the_axis(
+    header: str, interval: str, bucket: str, tick: str
+) -> None:
+    formats = formats_for(header)
+    assert formats.bucket(TUESDAY, interval) == bucket
+    assert formats.tick(TUESDAY, interval) == tick
+
+
+def test_a_january_on_the_axis_is_its_year() -> None:
+    assert formats_for("en").tick(datetime(2026, 1, 1, tzinfo=ZURICH), "month") == "2026"
+
+
+@pytest.mark.parametrize(("start", "end", "text"), [
+    (zurich(2026, 11, 3), zurich(2026, 12, 1), "3–30 Nov 2026"),
+    (zurich(2025, 11, 3), zurich(2026, 1, 1), "3 Nov – 31 Dec 2025"),
+    (zurich(2025, 12, 3), zurich(2026, 1, 3), "3 Dec 2025 – 2 Jan 2026"),
+    (zurich(2026, 11, 3), zurich(2026, 11, 4), "Tuesday 3 November 2026"),
+    (zurich(2026, 11, 3, 14), zurich(2026, 11, 4, 14), "3 Nov 2026, 14:00 – 4 Nov 2026, 14:00"),
+    (zurich(2026, 11, 3, 14), zurich(2026, 11, 3, 14, 30), "3 Nov 2026, 14:00 – 14:30"),
+])  # fmt: skip
+def test_a_range_is_told_by_its_days_or_its_hours(start: datetime, end: datetime, text: str) -> None:
+    told = formats_for("en-GB").range(start, end)
+    assert told.replace(",", "").replace("\u2009", " ") == text.replace(",", "")
+
+
+def test_a_day_of_25_hours_is_one_day() -> None:
+    day = datetime(2026, 10, 25, tzinfo=ZURICH)
+    assert formats_for("en-GB").range(day, day + timedelta(days=1)) == formats_for("en-GB").weekday(day)
+
+
+def test_days_and_moments() -> None:
+    formats = formats_for("fr")
+    assert formats.day(date(2026, 11, 3)) == "3 nov. 2026"
+    assert formats.moment(TUESDAY) == "3 nov. 2026, 14:05"
+
+
+@pytest.mark.parametrize(("header", "dimension", "value", "text"), [
+    ("en", "visit:country", "CH", "Switzerland"),
+    ("fr", "visit:country", "ch", "Suisse"),
+    ("en", "visit:country", "XK", "Kosovo"),
+    ("en", "visit:country", "T1", "T1"),
+    ("en", "visit:country", "", "Unknown country"),
+    ("en", "visit:language", "de", "German"),
+    ("fr", "visit:language", "de", "Allemand"),
+    ("en", "visit:language", "qqx", "qqx".capitalize()),
+    ("fr", "visit:channel", "Organic Search", "Recherche naturelle"),
+    ("fr", "visit:channel", "Cross-network", "Multiréseau"),
+    ("fr", "visit:device", "mobile", "Téléphone"),
+    ("fr", "visit:screen", "Laptop", "Portable"),
+    ("en", "event:name", "page_view", "Page view"),
+    ("en", "event:name", "my_own", "my_own"),
+    ("en", "event:page", "/a{b}", "/a{b}"),
+    ("en", "visit:source", "", "Direct or unknown"),
+    ("en", "event:props:plan", "", "(empty)"),
+    ("en", "event:props:country", "CH", "CH"),
+    ("en", "visit:channel", "one.two<script>", "one.two<script>"),
+    ("en", "visit:city", "", "Unknown city"),
+    ("en", "visit:utm_term", "", "(none)"),
+])  # fmt: skip
+def test_values_are_shown_as_people_read_them(header: str, dimension: str, value: str, text: str) -> None:
+    assert formats_for(header).value(dimension, value) == text
+
+
+def test_formats_are_made_once_for_a_language_and_region() -> None:
+    assert formats_for("fr-CH,fr") is formats_for("fr-CH")
