@@ -17,8 +17,10 @@ the rest count under `other` (types and paths) or under no name (themes). `stora
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
-from typing import Final
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Final, TypeAlias
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -44,6 +46,9 @@ a sender's clock may be ahead (core/gate.py)."""
 
 # (site, kind) -> admitted names
 Labels = Mapping[tuple[int, str], frozenset[str]]
+
+# site, minute since 1970, event type, the URL of a page view, theme, kind of letter
+_Alike: TypeAlias = tuple[int, int, str, str, str | None, str | None]
 
 
 class DayTally(msgspec.Struct):
@@ -97,11 +102,17 @@ def letter_kind_of(event: Event) -> str | None:
 def wanted_labels(events: Iterable[Event]) -> dict[tuple[int, str], dict[str, None]]:
     """The names that the events would like to be counted under: (site, kind) -> names in order of appearance."""
     wanted: dict[tuple[int, str], dict[str, None]] = {}
+    seen: set[tuple[int, str, str, str | None]] = set()
     for event in events:
+        page_url = event.page_url if event.event_type == PAGE_VIEW else ""
         theme = theme_of(event)
+        alike = (event.site_id, event.event_type, page_url, theme)
+        if alike in seen:
+            continue
+        seen.add(alike)
         for kind, name in (
             (EVENT_TYPES, event.event_type),
-            (PATHS, path_of(event.page_url) if event.event_type == PAGE_VIEW else None),
+            (PATHS, path_of(page_url) if event.event_type == PAGE_VIEW else None),
             (THEMES, theme),
         ):
             if name is not None and len(name) <= MAX_LABEL_CHARS:
@@ -110,55 +121,71 @@ def wanted_labels(events: Iterable[Event]) -> dict[tuple[int, str], dict[str, No
 
 
 def tally(
-    events: Iterable[Event], zone: ZoneInfo, labels: Labels, bots: Container[tuple[int, UUID]] = frozenset()
+    events: Iterable[Event], zone: ZoneInfo, labels: Labels, bots: Collection[tuple[int, UUID]] = frozenset()
 ) -> Tally:
     """The sum of what `events`, each new to the store, move. ``bots` are (site, visitor) who are taken for bots: they
     are counted like everybody, and noted in `SiteTally.bots`."""
     total = Tally()
-    unique: dict[tuple[int, str], set[bytes]] = {}
+    # Events that are alike in all that names counters are counted together: of those of a minute, half are.
+    counted: dict[_Alike, int] = {}
+    visitors: defaultdict[tuple[int, int], set[bytes]] = defaultdict(set)
     for event in events:
         total.stored += 1
         site_id = event.site_id
+        at = int(event.created_at.timestamp())
+        minute = at // 60
+        event_type = event.event_type
+        page_url = event.page_url if event_type == PAGE_VIEW else ""
+        alike = (site_id, minute, event_type, page_url, theme_of(event), letter_kind_of(event))
+        counted[alike] = counted.get(alike, 0) + 1
         site = total.sites.get(site_id)
         if site is None:
             site = total.sites[site_id] = SiteTally()
-        iso_day = local_day(event.created_at, zone).isoformat()
-        day = site.days.get(iso_day)
-        if day is None:
-            day = site.days[iso_day] = DayTally()
-            unique[site_id, iso_day] = set()
         visitor = event.visitor_id.bytes
-        unique[site_id, iso_day].add(visitor)
-        at = int(event.created_at.timestamp())
-        if visitor not in site.seen and (site_id, event.visitor_id) in bots:
-            site.bots.append(visitor)
-        site.seen[visitor] = max(at, site.seen.get(visitor, at))
-        site.minutes[at // 60] = site.minutes.get(at // 60, 0) + 1
-        for name in _names(event, labels):
-            day.counts[name] = day.counts.get(name, 0) + 1
-    for (site_id, iso_day), visitors in unique.items():
-        total.sites[site_id].days[iso_day].visitors = list(visitors)
+        before = site.seen.get(visitor)
+        if before is None:
+            site.seen[visitor] = at
+            if bots and (site_id, event.visitor_id) in bots:
+                site.bots.append(visitor)
+        elif at > before:
+            site.seen[visitor] = at
+        visitors[site_id, minute].add(visitor)
+    days = {minute: _iso_day(minute, zone) for _, minute in visitors}
+    unique: defaultdict[tuple[int, str], set[bytes]] = defaultdict(set)
+    for (site_id, minute), some in visitors.items():
+        unique[site_id, days[minute]].update(some)
+    for (site_id, iso_day), all_of in unique.items():
+        total.sites[site_id].days[iso_day] = DayTally(visitors=list(all_of))
+    for alike, n in counted.items():
+        site_id, minute, *_ = alike
+        site = total.sites[site_id]
+        site.minutes[minute] = site.minutes.get(minute, 0) + n
+        counts = site.days[days[minute]].counts
+        for name in _names(alike, labels):
+            counts[name] = counts.get(name, 0) + n
     for site in total.sites.values():
-        if len(site.minutes) > 1:
-            first = max(site.minutes) - MINUTES
-            site.minutes = {minute: n for minute, n in site.minutes.items() if minute > first}
+        first = max(site.minutes) - MINUTES
+        site.minutes = {minute: n for minute, n in site.minutes.items() if minute > first}
     return total
 
 
-def _names(event: Event, labels: Labels) -> list[str]:
-    names = [TOTAL, f"events:{_admitted(event, EVENT_TYPES, event.event_type, labels)}"]
-    if event.event_type == LETTER:
+def _iso_day(minute: int, zone: ZoneInfo) -> str:
+    return local_day(datetime.fromtimestamp(minute * 60, UTC), zone).isoformat()
+
+
+def _names(alike: _Alike, labels: Labels) -> list[str]:
+    site_id, _, event_type, page_url, theme, kind = alike
+    names = [TOTAL, f"events:{_admitted(site_id, EVENT_TYPES, event_type, labels)}"]
+    if event_type == LETTER:
         names.append(LETTERS)
-        kind = letter_kind_of(event)
         if kind is not None:
             names.append(f"{LETTERS}:{kind}")
-    elif event.event_type == PAGE_VIEW:
-        names.append(f"path:{_admitted(event, PATHS, path_of(event.page_url), labels)}")
-    theme = theme_of(event)
-    if theme is not None and theme in labels.get((event.site_id, THEMES), ()):
+    elif event_type == PAGE_VIEW:
+        names.append(f"path:{_admitted(site_id, PATHS, path_of(page_url), labels)}")
+    if theme is not None and theme in labels.get((site_id, THEMES), ()):
         names.append(f"theme:{theme}")
     return names
 
 
-def _admitted(event: Event, kind: str, name: str, labels: Labels) -> str:
-    return name if name in labels.get((event.site_id, kind), ()) else OTHER
+def _admitted(site_id: int, kind: str, name: str, labels: Labels) -> str:
+    return name if name in labels.get((site_id, kind), ()) else OTHER

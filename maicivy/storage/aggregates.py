@@ -10,7 +10,6 @@ import secrets
 from collections.abc import Sequence
 from datetime import date
 from typing import Any, Final, cast
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -335,7 +334,7 @@ def operations(tally: Tally, zone: ZoneInfo, now: float, aside: str = "") -> tup
         ]
         bots = frozenset(site.bots)
         recent = [
-            (str(UUID(bytes=visitor)), min(at, int(now)), visitor in bots)
+            (_shown(visitor.hex()), min(at, int(now)), visitor in bots)
             for visitor, at in site.seen.items()
             if at > now - PRESENCE_S
         ]
@@ -343,6 +342,11 @@ def operations(tally: Tally, zone: ZoneInfo, now: float, aside: str = "") -> tup
             into = [aside + key(site_id) for key in (keys.presence, keys.bots, keys.active_users)]
             ops["seen"].append((*into, recent))
     return ops, bytes(ids)
+
+
+def _shown(digits: str) -> str:
+    """A visitor id as UUIDs are written; five times as fast as by way of a UUID."""
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def _no_ops() -> dict[str, list[Any]]:
