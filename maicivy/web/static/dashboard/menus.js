@@ -1,0 +1,47 @@
+/** Small things: `details[data-menu]` close like menus, `button[data-copy]` copies. */
+
+const SAID_MS = 2_000;
+
+/** Menus close with Escape, with a click elsewhere, and when the focus goes on. */
+export function watchMenus() {
+  const closeOthers = ({ target }) => {
+    for (const menu of document.querySelectorAll("details[data-menu][open]")) {
+      if (!menu.contains(target)) menu.open = false;
+    }
+  };
+  document.addEventListener("click", closeOthers);
+  document.addEventListener("focusin", closeOthers);
+  document.addEventListener("keydown", (key) => {
+    const menu = key.key === "Escape" && document.activeElement?.closest("details[data-menu][open]");
+    if (!menu) return;
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  });
+}
+
+/** `data-copy` is the id of what is copied; `data-copied` what the button says then. Shown only with this module. */
+export function watchCopyButtons() {
+  for (const button of document.querySelectorAll("button[data-copy][hidden]")) button.hidden = false;
+  document.addEventListener("click", async ({ target }) => {
+    const button = target.closest?.("button[data-copy]");
+    const source = button && document.getElementById(button.dataset.copy);
+    if (!source || button.dataset.said) return;
+    if (!(await copied(source))) return;
+    button.dataset.said = button.textContent;
+    button.textContent = button.dataset.copied || "✓";
+    setTimeout(() => {
+      button.textContent = button.dataset.said;
+      delete button.dataset.said;
+    }, SAID_MS);
+  });
+}
+
+async function copied(source) {
+  try {
+    await navigator.clipboard.writeText(source.textContent.trim());
+    return true;
+  } catch {
+    getSelection().selectAllChildren(source); // pages without https have no clipboard: Ctrl+C is left to the reader
+    return false;
+  }
+}

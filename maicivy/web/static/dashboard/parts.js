@@ -1,0 +1,159 @@
+/**
+ * Asks the server for parts of the page when they may have changed, and shows them.
+ *
+ * Only parts that somebody can see are asked for, the others when they come into view; seldom enough that answers take
+ * a quarter of the time at most. A part whose answer does not come stays as it was and is marked with `data-stale`.
+ */
+
+import { morph } from "./morph.js";
+
+const EVERY_MS = 2_000;
+const AGES_AFTER_MS = 60_000;
+const LONGEST_PAUSE_MS = 120_000;
+const GIVES_UP_AFTER_MS = 20_000;
+const TOGETHER_MS = 120;
+
+export class Parts extends EventTarget {
+  #address;
+  #every;
+  #changed = new Set();
+  #inView = new Set();
+  #observer;
+  #timer = 0;
+  #asking = null;
+  #asked = -Infinity;
+  #took = 0;
+  #failures = 0;
+
+  /** @param {{address?: () => string, every?: number}} options `address` of the view that is shown; `every`: the shortest
+   *   time between two questions, in ms */
+  constructor({ address = () => location.href, every = EVERY_MS } = {}) {
+    super();
+    this.#address = address;
+    this.#every = every;
+    this.#observer = new IntersectionObserver((entries) => this.#see(entries), { rootMargin: "100px" });
+    document.addEventListener("visibilitychange", () => this.#plan());
+    this.adopt();
+  }
+
+  /** The page has other parts than before. */
+  adopt() {
+    this.cancel();
+    this.#observer.disconnect();
+    this.#inView.clear();
+    for (const part of partsOf(document)) this.#observer.observe(part);
+  }
+
+  /** Something happened: what is shown of the present is no longer true. */
+  touch() {
+    for (const part of partsOf(document)) {
+      if (!part.closest("[data-past]")) this.#changed.add(part.dataset.part);
+    }
+    this.#plan();
+  }
+
+  /** Nobody knows what happened: nothing that is shown may be true. */
+  doubt() {
+    for (const part of partsOf(document)) this.#changed.add(part.dataset.part);
+    this.#plan();
+  }
+
+  /** Time passes, even when nothing happens: ranges that end now have moved. */
+  age() {
+    if (performance.now() - this.#asked > AGES_AFTER_MS) this.touch();
+  }
+
+  /** Forget what was asked: it is about a page that is shown no more. */
+  cancel() {
+    clearTimeout(this.#timer);
+    this.#timer = 0;
+    this.#asking?.abort();
+    this.#asking = null;
+    this.#changed.clear();
+  }
+
+  #see(entries) {
+    for (const { target, isIntersecting } of entries) {
+      if (isIntersecting) this.#inView.add(target);
+      else this.#inView.delete(target);
+    }
+    this.#plan();
+  }
+
+  #wanted() {
+    const seen = [...this.#inView].filter((part) => part.isConnected).map((part) => part.dataset.part);
+    return [...new Set(seen)].filter((name) => this.#changed.has(name));
+  }
+
+  #plan() {
+    if (this.#timer || this.#asking || document.hidden || !this.#wanted().length) return;
+    const pause = Math.min(LONGEST_PAUSE_MS, Math.max(this.#every, 4 * this.#took) * 2 ** this.#failures);
+    const due = Math.max(TOGETHER_MS, this.#asked + pause - performance.now());
+    this.#timer = setTimeout(() => {
+      this.#timer = 0;
+      this.#ask(this.#wanted());
+    }, due);
+  }
+
+  async #ask(names) {
+    if (!names.length || document.hidden) return;
+    const asking = new AbortController();
+    const patience = setTimeout(() => asking.abort(), GIVES_UP_AFTER_MS);
+    this.#asking = asking;
+    this.#asked = performance.now();
+    for (const name of names) this.#changed.delete(name);
+    try {
+      const drawn = await answered(urlOf(this.#address(), names), asking.signal);
+      if (this.#asking !== asking) return;
+      this.#show(names, drawn);
+      this.#failures = 0;
+    } catch {
+      if (this.#asking !== asking) return; // the page is another one now
+      this.#failures = Math.min(this.#failures + 1, 10);
+      for (const name of names) {
+        this.#changed.add(name);
+        for (const part of named(document, name)) part.dataset.stale = "";
+      }
+    } finally {
+      clearTimeout(patience);
+      if (this.#asking === asking) {
+        this.#took = performance.now() - this.#asked;
+        this.#asking = null;
+        this.#plan();
+      }
+    }
+  }
+
+  #show(names, drawn) {
+    for (const name of names) {
+      const fresh = named(drawn, name);
+      const shown = named(document, name);
+      if (!fresh.length || fresh.length !== shown.length) throw new Error(`no part ${name}`);
+      shown.forEach((part, place) => morph(part, fresh[place]));
+    }
+    this.dispatchEvent(new CustomEvent("shown", { detail: drawn }));
+  }
+}
+
+function partsOf(root) {
+  return root.querySelectorAll("[data-part]");
+}
+
+function named(root, name) {
+  return [...partsOf(root)].filter((part) => part.dataset.part === name);
+}
+
+function urlOf(address, names) {
+  const url = new URL(address);
+  url.hash = "";
+  url.search += `${url.search ? "&" : "?"}parts=${names.join(",")}`;
+  return url;
+}
+
+async function answered(url, signal) {
+  const response = await fetch(url, { signal, headers: { Accept: "text/html" } });
+  if (!response.ok) throw new Error(String(response.status));
+  const template = document.createElement("template");
+  template.innerHTML = await response.text();
+  return template.content;
+}
