@@ -11,7 +11,7 @@ from collections import OrderedDict
 from xdist.scheduler import LoadScopeScheduling
 
 HEAVY = ("tests/chaos/", "tests/abuse/", "tests/bench/")
-LONG = (*HEAVY, "tests/e2e/", "tests/oracle/", "tests/web/test_live", "tests/standalone/")
+LONG = (*HEAVY, "tests/e2e/", "tests/browser/", "tests/oracle/", "tests/web/test_live", "tests/standalone/")
 
 
 class Shares(LoadScopeScheduling):

@@ -58,20 +58,56 @@ IN_TWO = "-n 2 --dist loadfile"
 def test_the_whole_suite_runs_in_two_processes(
     arguments: str, environ: dict[str, str], given: str, tmp_path: Path
 ) -> None:
-    for name, text in (("bin/venv", ""), (".venv/bin/python", 'echo "$@"\n')):
-        script = tmp_path / name
-        script.parent.mkdir(parents=True)
+    assert _given_to_python(tmp_path, arguments, environ) == ["-m", "pytest", *given.split()]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        ("", True),
+        ("-x", True),
+        ("tests/core tests/browser", True),
+        ("tests/browser/test_a.py tests/core", True),
+        ("tests/core", False),
+        ("-x tests/core", False),
+    ],
+)
+def test_a_browser_is_looked_for_where_one_is_needed_and_not_insisted_on(
+    arguments: str, wanted: bool, tmp_path: Path
+) -> None:
+    assert _given_to_python(tmp_path, arguments, {})[:2] == ["-m", "pytest"]
+    assert (tmp_path / "asked").exists() is wanted
+
+
+def _given_to_python(tree: Path, arguments: str, environ: dict[str, str]) -> list[str]:
+    """What bin/test starts, in a tree where there is nothing to install and no browser to be had."""
+    scripts = {"bin/venv": "", "bin/browser": f"touch {tree}/asked\nexit 1\n", ".venv/bin/python": 'echo "$@"\n'}
+    for name, text in scripts.items():
+        script = tree / name
+        script.parent.mkdir(parents=True, exist_ok=True)
         script.write_text(f"#!/bin/sh\n{text}")
         script.chmod(0o755)
-    (tmp_path / "bin" / "test").write_text((BIN / "test").read_text())
+    (tree / "bin" / "test").write_text((BIN / "test").read_text())
     done = subprocess.run(
-        ["/bin/sh", tmp_path / "bin" / "test", *arguments.split()],
+        ["/bin/sh", tree / "bin" / "test", *arguments.split()],
         env={"PATH": os.defpath} | environ,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stdout.split() == ["-m", "pytest", *given.split()]
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("given", "found"), [("", "chromium"), ("named", "named"), ("nothing-of-that-name", "chromium")]
+)
+def test_the_browser_that_is_there_is_taken(given: str, found: str, tmp_path: Path) -> None:
+    for name in ("chromium", "named"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    environ = {"PATH": f"{tmp_path}:{os.defpath}", "CHROMIUM": str(tmp_path / given) if given else ""}
+    done = subprocess.run([BIN / "browser", "--installed"], env=environ, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{tmp_path / found}\n"
 
 
 @pytest.mark.parametrize("script", sorted(path.name for path in BIN.iterdir() if path.name != "check-lock"))
