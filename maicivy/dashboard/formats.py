@@ -57,11 +57,11 @@ class Formats:
 
     Attributes:
         t: the words of the same language, whose code is `lang`.
-        tag: of language and region, as HTML and `Intl` name them: `en-CH`.
+        locale: what Babel writes by; tag: the same as HTML and `Intl` name it: `en-CH`.
     """
 
     def __init__(self, locale: Locale, words: Words) -> None:
-        self._locale = locale
+        self.locale = locale
         self.t = words
         self.lang = words.language
         self.tag = str(locale).replace("_", "-")
@@ -69,22 +69,22 @@ class Formats:
 
     def number(self, value: Value) -> str:
         """A number in full, with at most two decimals: `12,345`."""
-        return NOTHING if value is None else _signed(format_decimal(round(value, 2), locale=self._locale))
+        return NOTHING if value is None else _signed(format_decimal(round(value, 2), locale=self.locale))
 
     def compact(self, value: Value) -> str:
         """A number in four figures or so: `9,876`, `12.3K`, `4.6M`."""
         if value is None or abs(value) < _COMPACT_FROM:
             return self.number(value)
         rounded = round(value, 4 - len(str(int(abs(value)))))  # 999,999 is 1M, not 1,000K
-        return _signed(format_compact_decimal(rounded, fraction_digits=1, locale=self._locale))
+        return _signed(format_compact_decimal(rounded, fraction_digits=1, locale=self.locale))
 
     def percent(self, value: Value) -> str:
         """Of a number of percent; one decimal where there is one: `45%`."""
         if value is None:
             return NOTHING
         pattern = "#,##0.#" if value % 1 else "#,##0"
-        sign = self._locale.percent_formats[None].pattern.removeprefix("#,##0")
-        return _signed(format_percent(value / 100, format=pattern + sign, locale=self._locale))
+        sign = self.locale.percent_formats[None].pattern.removeprefix("#,##0")
+        return _signed(format_percent(value / 100, format=pattern + sign, locale=self.locale))
 
     def duration(self, seconds: Value) -> str:
         """Two units at most: `34s`, `2m 34s`, `1h 05m`."""
@@ -105,26 +105,27 @@ class Formats:
         """A figure of a metric with all its digits."""
         return self._metric(name, value, self.number(value))
 
-    def change(self, name: str, value: Value) -> str:
-        """A change with its sign, in percent or percentage points: `+12%`, `−3 pts`; `0%` has none."""
+    def change(self, name: str, value: Value, *, is_signed: bool = True) -> str:
+        """A change in percent or percentage points: `+12%`, `−3 pts`; `0%` has no sign, nor has one that stands beside
+        an arrow."""
         if value is None:
             return NOTHING
-        sign = "+" if value > 0 else MINUS if value < 0 else ""
+        sign = "" if not is_signed or not value else "+" if value > 0 else MINUS
         if name in IN_POINTS:
             return sign + self.t("change.points", n=abs(value), count=self.number(abs(value)))
         return sign + self.percent(abs(value))
 
     def day(self, at: date) -> str:
         """A day: `3 Nov 2026`."""
-        return format_skeleton("yMMMd", at, locale=self._locale)
+        return format_skeleton("yMMMd", at, locale=self.locale)
 
     def weekday(self, at: date) -> str:
         """A day in full: `Tuesday, 3 November 2026`."""
-        return format_date(at, "full", locale=self._locale)
+        return format_date(at, "full", locale=self.locale)
 
     def clock(self, at: datetime) -> str:
         """A time of day as the clocks of `at`'s zone show it: `14:05`, `2:05 PM`."""
-        return format_time(at, "short", tzinfo=at.tzinfo, locale=self._locale)
+        return format_time(at, "short", tzinfo=at.tzinfo, locale=self.locale)
 
     def moment(self, at: datetime) -> str:
         """A day and a time of it."""
@@ -137,7 +138,7 @@ class Formats:
         if is_of_days or end - start > timedelta(days=2):
             if start.date() == last.date():
                 return self.weekday(start)
-            return format_interval(start.date(), last.date(), "yMMMd", locale=self._locale)
+            return format_interval(start.date(), last.date(), "yMMMd", locale=self.locale)
         both = self.clock(end) if start.date() == end.date() else self.moment(end)
         return self.t("range", start=self.moment(start), end=both)
 
@@ -145,7 +146,7 @@ class Formats:
         """A bucket of time by its name: `Tuesday, 3 November 2026`, `week from 3 Nov 2026`, `November 2026`."""
         match interval:
             case "month":
-                return format_skeleton("yMMMM", start, locale=self._locale)
+                return format_skeleton("yMMMM", start, locale=self.locale)
             case "week":
                 return self.t("bucket.week", day=self.day(start))
             case "day":
@@ -159,20 +160,20 @@ class Formats:
         """A bucket of time in few letters, for an axis: `3 Nov`, `14:00`, `Nov`; `2026` stands for January."""
         match interval:
             case "month":
-                return format_skeleton("y" if start.month == 1 else "MMM", start, locale=self._locale)
+                return format_skeleton("y" if start.month == 1 else "MMM", start, locale=self.locale)
             case "week" | "day":
-                return format_skeleton("MMMd", start, locale=self._locale)
+                return format_skeleton("MMMd", start, locale=self.locale)
             case "hour" if self._has_noon:
-                return format_skeleton("h", start, locale=self._locale)
+                return format_skeleton("h", start, locale=self.locale)
         return self.clock(start)
 
     def country(self, code: str) -> str:
         """The name of a country by ISO 3166-1; a code that has none stands for itself."""
-        return str(self._locale.territories.get(code.upper(), code))
+        return str(self.locale.territories.get(code.upper(), code))
 
     def language(self, code: str) -> str:
         """The name of a language by its tag, with a capital: `German`."""
-        name = str(self._locale.languages.get(code.lower(), code))
+        name = str(self.locale.languages.get(code.lower(), code))
         return name[:1].upper() + name[1:]
 
     def value(self, dimension: str, value: str) -> str:

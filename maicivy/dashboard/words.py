@@ -44,6 +44,11 @@ class Words:
         text = self._texts.get(key, "")
         return text if isinstance(text, str) else ""
 
+    def under(self, prefix: str) -> dict[str, str]:
+        """The texts whose keys begin with `prefix` and a dot, by the rest of the key."""
+        start = prefix + "."
+        return {key.removeprefix(start): self.get(key) for key in self._texts if key.startswith(start)}
+
     @property
     def keys(self) -> frozenset[str]:
         """All that can be said."""

@@ -100,6 +100,7 @@ def test_a_figure_can_be_had_with_all_its_digits() -> None:
 ])  # fmt: skip
 def test_a_change_has_its_sign(metric: str, value: float, text: str) -> None:
     assert formats_for("en").change(metric, value) == text
+    assert formats_for("en").change(metric, value, is_signed=False) == text.lstrip("+−")
 
 
 @pytest.mark.parametrize(("header", "interval", "bucket", "tick"), [

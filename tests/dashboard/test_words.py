@@ -95,6 +95,11 @@ def test_what_cannot_be_said_is_a_mistake_of_the_caller() -> None:
     assert words_of("en").get("code.made_up") == ""
 
 
+def test_the_texts_of_a_table_can_be_had_together() -> None:
+    assert words_of("en").under("letter")["other"] == "Other"
+    assert words_of("en").under("nothing") == {}
+
+
 def test_tables_become_keys_with_dots() -> None:
     flat = words._flat({"a": {"b": "c", "d": {"one": "e", "other": "f"}}, "g": "h"}, "")
     assert Words("en", dict(flat)).keys == {"a.b", "a.d", "g"}
