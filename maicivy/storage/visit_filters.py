@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from maicivy.core.query import Filter, Match, Not, Or
+from maicivy.core.query import EVENT_DIMENSIONS, PROPERTY, And, Filter, Match, Not, Or
 from maicivy.storage.schema import PATH_SQL
 
 _HOST_SQL: Final = (
@@ -63,6 +63,56 @@ class Values:
         name = next(same, f"p{len(self.bound)}")
         self.bound[name] = value
         return f"CAST(:{name} AS {type_name})"
+
+
+class Conditions:
+    """Filters of a question about one site, as conditions on visits `v` and on what happened in them, `h`; with `raw`
+    that is stored events. `site` is the place of the site's id."""
+
+    def __init__(self, values: Values, site: str, *, raw: bool) -> None:
+        self._values = values
+        self._site = site
+        self._raw = raw
+
+    def of(self, condition: Filter) -> str:
+        """The filter."""
+        if isinstance(condition, Match):
+            return self._match(condition)
+        if isinstance(condition, Not):
+            return f"NOT {self.of(condition.filter)}"
+        joined = " AND " if isinstance(condition, And) else " OR "
+        return f"({joined.join(self.of(each) for each in condition.filters)})"
+
+    def of_entry(self, condition: Filter) -> str:
+        """The filter, which names nothing but pages, on the page that a visit entered with."""
+        if isinstance(condition, Match):
+            return self._listed("entry_id", "actions", "page", condition)
+        if isinstance(condition, Not):
+            return f"NOT {self.of_entry(condition.filter)}"
+        joined = " AND " if isinstance(condition, And) else " OR "
+        return f"({joined.join(self.of_entry(each) for each in condition.filters)})"
+
+    def happening(self, name: str) -> str:
+        """The value of a dimension of events."""
+        if name.startswith(PROPERTY):
+            return f"coalesce(h.event_data ->> {self._values.bind(name.removeprefix(PROPERTY), 'text')}, '')"
+        return f"h.{OF_EVENTS[name][0]}"
+
+    def _match(self, match: Match) -> str:
+        name = match.dimension
+        if name in OF_VISITS:
+            return self._listed(*OF_VISITS[name], match)
+        if name in EVENT_DIMENSIONS and not self._raw:
+            return self._listed("action", "actions", OF_EVENTS[name][0], match, "h")
+        return f"({matching(self.happening(name), match, self._values)})"
+
+    def _listed(self, column: str, table: str, text: str, match: Match, alias: str = "v") -> str:
+        """The match decided once for each row of a dictionary table, not for each visit."""
+        of_site = f" AND site_id = {self._site}" if table == "actions" else ""
+        ids = f"SELECT id FROM {table} WHERE {matching(text, match, self._values)}{of_site}"
+        if column == "exit_id":  # 0 where no page was viewed
+            ids += f" UNION ALL SELECT 0 WHERE {matching(_NOTHING, match, self._values)}"
+        return f"{alias}.{column} IN ({ids})"
 
 
 def event_dimensions(dimensions: Sequence[str], condition: Filter | None) -> set[str]:
@@ -121,6 +171,9 @@ def matching(text: str, match: Match, values: Values) -> str:
     else:
         condition = f"{given} ILIKE ANY ({values.bind([_literal(value) for value in wanted], 'text[]')})"
     return f"NOT ({condition})" if match.operator.endswith("_not") else f"({condition})"
+
+
+_NOTHING: Final = "''::text"
 
 
 def _literal(text: str) -> str:

@@ -1,6 +1,6 @@
 """The SQL of visits: the relation that every figure is summed from.
 
-With `visit_filters.py` and `visit_plan.py` the only place where statements are put together at run time.
+With the other `visit_*.py` the only place where statements are put together at run time.
 
 The relation has a row for each visit, bucket of time that it touches, and value of the event dimensions (a page, a
 name) it has there. `visits` and the other figures that belong to a whole visit stand in a row once as what the bucket
@@ -18,18 +18,17 @@ from typing import Final
 import msgspec
 
 from maicivy.core.buckets import is_aligned
-from maicivy.core.circumstances import MAX_ENGAGEMENT_MS, MAX_SCROLL_DEPTH
-from maicivy.core.query import EVENT_DIMENSIONS, PROPERTY, And, Filter, Match, Not
+from maicivy.core.query import And, Filter, Match
 from maicivy.core.visits import Shape
 from maicivy.storage.visit_filters import (
-    OF_EVENTS,
     OF_VISITS,
+    Conditions,
     Values,
     event_dimensions,
     is_one_value,
-    matching,
     pages_of,
 )
+from maicivy.storage.visit_happenings import elements, stored_events
 
 WHOLE: Final = ("visits", "bounces", "entries", "duration_us", "readers", "scrolled", "scroll_sum")
 """Figures that belong to whole visits."""
@@ -44,33 +43,6 @@ _KEY: Final = "site_id, visitor_id, started"
 _DURATION: Final = "(date_part('epoch', v.ended - v.started) * 1000000)::bigint"
 _BOUNCED: Final = "(v.pageviews <= 1 AND v.interactions = 0)::int"
 _WHO: Final = "CASE WHEN v.shape & 1 <> 0 THEN NULL ELSE v.visitor_id END, v.bot <> 0"
-# What happened in visit v: of its elements (times are those of quarters of an hour), and of the stored events.
-_ELEMENT_ARRAYS: Final = ("actions", "counts", "slots", "engaged", "scrolls")
-_ELEMENT: Final = """
-    SELECT date_bin('15 minutes', v.started, '1970-01-01 00:00+00')
-           + coalesce({slots}, 0) * interval '15 minutes' AS at, {actions} AS action, a.name, a.hostname, a.page,
-           coalesce({counts}, 1) AS n, coalesce({engaged}, 0) AS engaged_ms, coalesce({scrolls}, -1) AS scroll"""
-
-
-def _reading(field: str, most: int, nothing: int) -> str:
-    """A number that an engagement event tells, by the same rule as in core/circumstances.py; 0 tells nothing."""
-    value = f"(r.event_data ->> '{field}')"
-    return (
-        f"CASE WHEN r.event_type = 'engagement' AND jsonb_typeof(r.event_data -> '{field}') = 'number'"
-        f" THEN CASE WHEN {value} ~ '^[0-9]+$' AND {value}::numeric BETWEEN 1 AND {most:d}"
-        f" THEN {value}::numeric::int ELSE {nothing:d} END ELSE {nothing:d} END"
-    )
-
-
-_HAPPENINGS: Final = f"""
-    SELECT r.created_at AS at, {OF_EVENTS["event:name"][1]} AS name, {OF_EVENTS["event:hostname"][1]} AS hostname,
-           {OF_EVENTS["event:page"][1]} AS page, (r.event_type <> 'engagement')::int AS n,
-           {_reading("engagement_ms", MAX_ENGAGEMENT_MS, 0)} AS engaged_ms,
-           {_reading("scroll_depth", MAX_SCROLL_DEPTH, -1)} AS scroll,
-           r.event_data
-    FROM analytics_events r
-    WHERE r.site_id = v.site_id AND r.visitor_id = v.visitor_id AND r.created_at >= v.started
-          AND r.created_at <= v.ended"""
 
 
 class Slice(msgspec.Struct, frozen=True):
@@ -156,6 +128,7 @@ class Relation:
         self._values = values
         bind = values.bind
         self._site = bind(question.site_id, "integer")
+        self._conditions = Conditions(values, self._site, raw=question.raw)
         self._start, self._end = bind(part.slice_start, "timestamptz"), bind(part.slice_end, "timestamptz")
         self._range_start, self._range_end = bind(part.start, "timestamptz"), bind(part.end, "timestamptz")
 
@@ -184,7 +157,7 @@ class Relation:
                 " LEFT JOIN (SELECT v.site_id, v.visitor_id, v.started,"
                 f" {self._number('h.at')} AS bucket, sum(h.n) AS n,"
                 " sum(h.n) FILTER (WHERE h.name = 'page_view') AS views"
-                f" FROM {self._elements('SELECT * FROM across', timed=True)}"
+                f" FROM {self._happenings('SELECT * FROM across', timed=True)}"
                 f" WHERE {self._in_range} GROUP BY 1, 2, 3, 4"
                 ") AS s USING (site_id, visitor_id, started, bucket)"
             )
@@ -252,7 +225,7 @@ class Relation:
         nothing to add, because no two elements of a visit have the same values."""
         dims, keys = [], []
         for dim, name in zip(self._question.dims, self._question.dimensions, strict=True):
-            dims.append(f"v.{dim}" if name.startswith("visit:") else f"{self._of_happening(name)} AS {dim}")
+            dims.append(f"v.{dim}" if name.startswith("visit:") else f"{self._conditions.happening(name)} AS {dim}")
             keys.append(f"v.{dim}" if name.startswith("visit:") else dim)
         sums = self._question.sums
         visit = "v.visitor_id, v.started, v.shape, v.bot"  # and no more than is needed: all of it is grouped by
@@ -264,7 +237,7 @@ class Relation:
             visit += ", entered.page"
             entered = " LEFT JOIN actions AS entered ON entered.id = v.entry_id"
         of_events = self._split[1]
-        filtered = "" if of_events is None else f" AND {self._condition(of_events)}"
+        filtered = "" if of_events is None else f" AND {self._conditions.of(of_events)}"
         views = "CASE WHEN h.name = 'page_view' THEN h.n ELSE 0 END"
         figures = f"sum(h.n) AS n, sum({views}) AS views, sum(h.engaged_ms) AS engaged_ms, max(h.scroll) AS scroll"
         if apart:
@@ -272,25 +245,11 @@ class Relation:
         group = "" if apart else f" GROUP BY {', '.join([visit, *keys, *(['bucket'] if bucket else [])])}"
         return (
             f"SELECT {', '.join([visit, *dims, *([bucket] if bucket else [])])}, {figures}"
-            f" FROM {self._elements(visits, timed=bool(bucket))}{entered} WHERE {condition}{filtered}{group}"
+            f" FROM {self._happenings(visits, timed=bool(bucket))}{entered} WHERE {condition}{filtered}{group}"
         )
 
-    def _elements(self, visits: str, *, timed: bool) -> str:
-        """A FROM of `visits` as v, each with its elements as h; `timed` where it matters when they were."""
-        if self._question.raw:
-            return f"({visits}) AS v CROSS JOIN LATERAL ({_HAPPENINGS}) AS h"
-        # In the list of a SELECT, not as a table: that would put the elements of each visit aside first.
-        sums = self._question.sums
-        unnested = ["actions", "counts"]
-        unnested += ["slots"] if timed else []
-        unnested += ["engaged"] if "engaged_ms" in sums else []
-        unnested += ["scrolls"] if sums & {"scrolled", "scroll_sum"} else []
-        shown = ", ".join(f"unnest(v.{name}) AS e_{name}" for name in unnested)
-        given = {name: f"v.e_{name}" if name in unnested else "NULL::integer" for name in _ELEMENT_ARRAYS}
-        return (
-            f"(SELECT v.*, {shown} FROM ({visits}) AS v) AS v JOIN actions AS a ON a.id = v.e_actions"
-            f" CROSS JOIN LATERAL ({_ELEMENT.format(**given)}) AS h"
-        )
+    def _happenings(self, visits: str, *, timed: bool) -> str:
+        return stored_events(visits) if self._question.raw else elements(visits, self._question.sums, timed=timed)
 
     def _inside_visits(self) -> str:
         return (
@@ -361,7 +320,7 @@ class Relation:
     @property
     def _of_visits_alone(self) -> str:
         condition = self._split[0]
-        return "" if condition is None else f" AND {self._condition(condition)}"
+        return "" if condition is None else f" AND {self._conditions.of(condition)}"
 
     @property
     def _in_range(self) -> str:
@@ -400,35 +359,6 @@ class Relation:
     def _list(self, prefix: str) -> str:
         return "".join(f"{prefix}{dim}, " for dim in self._question.dims)
 
-    def _of_happening(self, name: str) -> str:
-        if name.startswith(PROPERTY):
-            return f"coalesce(h.event_data ->> {self._values.bind(name.removeprefix(PROPERTY), 'text')}, '')"
-        return f"h.{OF_EVENTS[name][0]}"
-
-    def _condition(self, condition: Filter) -> str:
-        if isinstance(condition, Match):
-            return self._match(condition)
-        if isinstance(condition, Not):
-            return f"NOT {self._condition(condition.filter)}"
-        joined = " AND " if isinstance(condition, And) else " OR "
-        return f"({joined.join(self._condition(each) for each in condition.filters)})"
-
-    def _match(self, match: Match) -> str:
-        name = match.dimension
-        if name in OF_VISITS:
-            return self._listed(*OF_VISITS[name], match)
-        if name in EVENT_DIMENSIONS and not self._question.raw:
-            return self._listed("action", "actions", OF_EVENTS[name][0], match, "h")
-        return f"({matching(self._of_happening(name), match, self._values)})"
-
-    def _listed(self, column: str, table: str, text: str, match: Match, alias: str = "v") -> str:
-        """The match decided once for each row of a dictionary table, not for each visit."""
-        of_site = f" AND site_id = {self._site}" if table == "actions" else ""
-        ids = f"SELECT id FROM {table} WHERE {matching(text, match, self._values)}{of_site}"
-        if column == "exit_id":  # 0 where no page was viewed
-            ids += f" UNION ALL SELECT 0 WHERE {matching(_NOTHING, match, self._values)}"
-        return f"{alias}.{column} IN ({ids})"
-
     # Figures.
 
     def _figures(self, figures: dict[str, str], again: dict[str, str]) -> str:
@@ -457,19 +387,11 @@ class Relation:
         conditions = []
         pages = pages_of(self._question.filter)
         if pages is not None:
-            conditions.append(self._entry_condition(pages))
+            conditions.append(self._conditions.of_entry(pages))
         for dim, name in zip(self._question.dims, self._question.dimensions, strict=True):
             if name == "event:page":
                 conditions.append(f"v.{dim} = v.page")
         return f"({' AND '.join(conditions)})::int" if conditions else "1"
-
-    def _entry_condition(self, condition: Filter) -> str:
-        if isinstance(condition, Match):
-            return self._listed("entry_id", "actions", "page", condition)
-        if isinstance(condition, Not):
-            return f"NOT {self._entry_condition(condition.filter)}"
-        joined = " AND " if isinstance(condition, And) else " OR "
-        return f"({joined.join(self._entry_condition(each) for each in condition.filters)})"
 
     # Time.
 
@@ -517,5 +439,4 @@ def _names_one_page(condition: Filter | None) -> bool:
     return isinstance(condition, Match) and condition.dimension == "event:page" and is_one_value(condition)
 
 
-_NOTHING: Final = "''::text"
 _OF_VISIT: Final = {"visits": "1", "bounces": _BOUNCED, "entries": "1", "duration_us": _DURATION}
