@@ -5,7 +5,21 @@ from __future__ import annotations
 from flask import Flask
 
 from maicivy.bootstrap import Maicivy
-from maicivy.web import assets, collect, errors, live, middleware, ops, pages, query, reports, seentics, shortcut, sites
+from maicivy.web import (
+    assets,
+    collect,
+    errors,
+    live,
+    middleware,
+    ops,
+    pages,
+    query,
+    reports,
+    seentics,
+    shortcut,
+    sites,
+    wall,
+)
 
 
 def create_app(parts: Maicivy) -> Flask:
@@ -19,7 +33,7 @@ def create_app(parts: Maicivy) -> Flask:
     shortcut.init_app(app, parts)
     middleware.init_app(app, parts.settings)
     errors.init_app(app)
-    for module in (assets, collect, reports, query, seentics, sites, ops, pages):
+    for module in (assets, collect, reports, query, seentics, sites, ops, pages, wall):
         app.register_blueprint(module.blueprint)
     live.init_app(app, parts)
     return app
