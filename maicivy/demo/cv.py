@@ -43,11 +43,12 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """Something made outside of work."""
+    """Something made outside of work; `story` is what its own page tells, paragraph by paragraph."""
 
     name: str
     text: str
     themes: frozenset[str]
+    story: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,15 +253,44 @@ PROJECTS: Final = (
         "tidetable",
         "Harbour tides as a calendar feed and as 3 KB of JSON. One cron job, no database, up for six years.",
         frozenset({"backend", "devops", "fullstack"}),
+        (
+            (
+                "The harbour office published its tides as a scanned table. My father missed the same one twice, so "
+                "now a script reads the table, checks it against the moon, and writes a calendar."
+            ),
+            (
+                "It has outlived two hosting companies and one harbour office website. The only incident so far was a "
+                "leap second, and nobody was at sea."
+            ),
+        ),
     ),
     Project(
         "paperclip.css",
         "A stylesheet for documents that end up on paper: page breaks, footnotes, and links you can read.",
         frozenset({"frontend", "fullstack"}),
+        (
+            (
+                "People print the web more often than the web thinks: recipes, tickets, this CV. Paperclip makes them "
+                "come out on one page fewer, with the addresses of links written behind them."
+            ),
+            (
+                "It has no build step and no opinions about screens. Two public libraries use it, which is two more "
+                "than I had hoped for."
+            ),
+        ),
     ),
     Project(
         "honest-axis",
         "A chart linter: complains about cut axes, dual scales and averages of averages.",
         frozenset({"data", "frontend"}),
+        (
+            (
+                "A chart can be true and still leave everybody with the wrong idea. Honest-axis reads a chart's "
+                "description and says which of eleven old tricks it plays, politely, with a link to a better way."
+            ),
+            "It began as a joke in a code review. Somebody fixed the chart, so I kept going.",
+        ),
     ),
 )
+
+PROJECT_BY_NAME: Final = {project.name: project for project in PROJECTS}

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
     from flask import Flask
 
-PATHS: Final = frozenset({"/", "/cv", "/letters"})
-PREFIX: Final = "/demo/"
+PATHS: Final = frozenset({"/", "/cv", "/letters", "/projects"})
+PREFIXES: Final = ("/demo/", "/projects/")
 
 
 class Dispatcher:
@@ -24,7 +24,7 @@ class Dispatcher:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
-        chosen = self._demo if path in PATHS or path.startswith(PREFIX) else self._product
+        chosen = self._demo if path in PATHS or path.startswith(PREFIXES) else self._product
         return chosen(environ, start_response)
 
 

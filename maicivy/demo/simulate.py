@@ -2,7 +2,9 @@
 
 Real requests over loopback, to the site and to the API, as browsers would send them: nothing is written behind
 maicivy's back. On Linux every visitor has an address of their own in 127.0.0.0/8; elsewhere only the user agents
-differ. With `MAICIVY_INGEST_TOKEN` set, what visitors click is sent with it, and so is beyond the rate limit.
+differ. `--history`, which `maicivy up --demo` gives, first tells what they did before anybody looked, and sends nobody
+into an installation that is not the demo's own (`claim.py`). With `MAICIVY_INGEST_TOKEN` set, what visitors click is
+sent with it, and so is beyond the rate limit.
 """
 
 from __future__ import annotations
@@ -77,7 +79,8 @@ class Crowd:
             if at == next_arrival:
                 next_arrival = at + self._dice.expovariate(self._arrivals_per_s)
                 if len(self._due) < MAX_VISITORS:
-                    self._go_on(person(self._dice), visit(self._dice, self._origin), now())
+                    who = person(self._dice)
+                    self._go_on(who, visit(self._dice, self._origin, who), now())
                 continue
             due = heapq.heappop(self._due)
             try:
@@ -123,12 +126,14 @@ class Crowd:
             raise http.client.HTTPException(f"status {response.status}")
         if response.status == 404:
             raise SettingsError([f"{self._origin} has no demo site: start it with `maicivy up --demo`"])
-        self.views += step.method == "GET" and response.status == 200
+        self.views += step.is_view and response.status in (200, 202)
 
     def _headers(self, who: Person, step: Step) -> dict[str, str]:
         headers = {"User-Agent": who.user_agent, "Connection": "close"}
         if step.method == "GET":
             headers |= {"Accept": "text/html", "Sec-Fetch-Dest": "document", "Sec-Fetch-Mode": "navigate"}
+        if who.language:
+            headers["Accept-Language"] = who.language
         if step.referrer:
             headers["Referer"] = step.referrer
         if step.content_type:
@@ -145,12 +150,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rate", type=_rate, default=1.0, metavar="N", help="page views a second, at most 20; default 1"
     )
     parser.add_argument("--seed", type=int, help="the same seed brings the same visitors")
+    parser.add_argument(
+        "--claim", action="store_true", help="make an empty installation the demo's, and do nothing else"
+    )
+    parser.add_argument(
+        "--history", action="store_true", help="write one first, once; visit only an installation of the demo's"
+    )
     parser.add_argument("--seconds", type=float, help="stop after so long; default: never")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Visit until SIGINT or SIGTERM."""
     settings = Settings.from_env()
+    if arguments.claim:
+        from maicivy.demo import claim  # it brings everything that maicivy imports
+
+        claim.claim(settings)
+        return 0
     host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
     url: str = arguments.url or f"http://{host}:{settings.port}"
     ended = threading.Event()
@@ -163,9 +179,28 @@ def run(arguments: argparse.Namespace) -> int:
             seconds = min(seconds, max(0.0, end - time.monotonic()))
         return ended.wait(seconds) or (end is not None and time.monotonic() >= end)
 
-    crowd = Crowd(url, arguments.rate, random.Random(arguments.seed), settings.ingest_token)
-    crowd.walk(wait)
+    dice = random.Random(arguments.seed)
+    if arguments.history and not _has_past(settings, dice, url, ended):
+        return 0
+    Crowd(url, arguments.rate, dice, settings.ingest_token).walk(wait)
     return 0
+
+
+def _has_past(settings: Settings, dice: random.Random, url: str, ended: threading.Event) -> bool:
+    """True when visitors may come. Where they may not, this says so, and waits until it is ended."""
+    from maicivy.demo import claim  # it brings everything that maicivy imports
+
+    if not claim.is_claimed(settings.data_dir):
+        print(
+            "maicivy simulate: this installation has visitors of its own, or had: nobody is simulated. For the demo, "
+            "start in another MAICIVY_DATA_DIR",
+            file=sys.stderr,
+            flush=True,
+        )
+        ended.wait()
+        return False
+    claim.tell_history(settings, dice, url, ended.is_set)
+    return True
 
 
 def _rate(text: str) -> float:

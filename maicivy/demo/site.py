@@ -1,4 +1,4 @@
-"""The demo's Flask application: a landing page that shows the numbers move, a CV by theme, letters.
+"""The demo's Flask application: a landing page that shows the numbers move, a CV by theme, projects, letters.
 
 `/cv?theme=...` and `/letters` are the pages of seed 001. Everything is rendered on the server and works without
 scripts; the one script sends clicks with their position and fills the live page.
@@ -46,31 +46,8 @@ def create_site(**options: Any) -> Flask:
     analytics = Analytics(site, **options)
     respect_dnt = bool(options.get("respect_dnt", True))
     versions = {path.name: _digest(path) for path in STATIC.iterdir()}
-
-    @site.get("/")
-    def index() -> str:
-        return render_template("index.html")
-
-    @site.get("/cv")
-    def show_cv() -> str | tuple[str, int]:
-        key = request.args.get("theme", cv.DEFAULT)
-        if key not in cv.THEMES:
-            return render_template("missing.html", what=f"There is no theme \u201c{key[:40]}\u201d."), 404
-        return render_template("cv.html", page=cv.arranged(key))
-
-    @site.get("/letters")
-    def show_letters() -> str | tuple[str, int]:
-        if "kind" not in request.args:
-            return render_template("letters.html", letter=None)
-        return _letter_page(request.args.get("kind", ""), _company(request.args), request.args.get("role", ""))
-
-    @site.post("/letters")
-    def write_letter() -> Any:
-        kind, company, role = request.form.get("kind", ""), _company(request.form), request.form.get("role", "")
-        if _letter(kind, company, role) is None:
-            return _letter_page(kind, company, role)
-        analytics.track("letter_generated", {"type": kind, "role": role})
-        return redirect(url_for("show_letters", kind=kind, role=role, company=company), 303)
+    _add_pages(site)
+    _add_letters(site, analytics)
 
     @site.errorhandler(HTTPException)
     def show_error(error: HTTPException) -> tuple[str, int]:
@@ -95,6 +72,46 @@ def create_site(**options: Any) -> Flask:
         return response
 
     return site
+
+
+def _add_pages(site: Flask) -> None:
+    @site.get("/")
+    def index() -> str:
+        return render_template("index.html")
+
+    @site.get("/cv")
+    def show_cv() -> str | tuple[str, int]:
+        key = request.args.get("theme", cv.DEFAULT)
+        if key not in cv.THEMES:
+            return render_template("missing.html", what=f"There is no theme \u201c{key[:40]}\u201d."), 404
+        return render_template("cv.html", page=cv.arranged(key))
+
+    @site.get("/projects")
+    def show_projects() -> str:
+        return render_template("projects.html", projects=cv.PROJECTS)
+
+    @site.get("/projects/<project_name>")
+    def show_project(project_name: str) -> str | tuple[str, int]:
+        project = cv.PROJECT_BY_NAME.get(project_name)
+        if project is None:
+            return render_template("missing.html", what="There is no such project."), 404
+        return render_template("project.html", project=project)
+
+
+def _add_letters(site: Flask, analytics: Analytics) -> None:
+    @site.get("/letters")
+    def show_letters() -> str | tuple[str, int]:
+        if "kind" not in request.args:
+            return render_template("letters.html", letter=None)
+        return _letter_page(request.args.get("kind", ""), _company(request.args), request.args.get("role", ""))
+
+    @site.post("/letters")
+    def write_letter() -> Any:
+        kind, company, role = request.form.get("kind", ""), _company(request.form), request.form.get("role", "")
+        if _letter(kind, company, role) is None:
+            return _letter_page(kind, company, role)
+        analytics.track("letter_generated", {"type": kind, "role": role})
+        return redirect(url_for("show_letters", kind=kind, role=role, company=company), 303)
 
 
 def recorded(*, respect_dnt: bool) -> str | None:

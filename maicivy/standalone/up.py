@@ -84,13 +84,15 @@ def stages(settings: Settings, home: DataDir, environ: Mapping[str, str], *, dem
         valkey = Valkey(home)
         servers.append(Service("valkey", valkey.command, valkey.is_ready, stop_by_s=9.0, ready_within_s=300))
     migrations = Step("migrations", lambda: python("-m", "maicivy", "db", "prepare", log=home.log / "migrations.log"))
+    claim = Step("demo", lambda: python("-m", "maicivy", "simulate", "--claim"))
     maicivy = [
         Service("web", web, lambda: answers(settings.host, settings.port, "/healthz"), stop_by_s=8.0),
         Service("worker", worker, worker_is_ready.exists, stop_by_s=5.0),
         Service("beat", beat, beat_is_ready.exists, stop_by_s=2.0),
     ]
-    simulator = Service("simulator", lambda: python("-m", "maicivy", "simulate"), lambda: True, stop_by_s=1.0)
-    return [servers, [migrations], maicivy, [simulator] if demo else []]
+    visits = ("simulate", "--history", "--rate", "0.5")
+    simulator = Service("simulator", lambda: python("-m", "maicivy", *visits), lambda: True, stop_by_s=1.0)
+    return [servers, [migrations], [claim] if demo else [], maicivy, [simulator] if demo else []]
 
 
 def banner(settings: Settings, *, demo: bool) -> str:
@@ -98,17 +100,18 @@ def banner(settings: Settings, *, demo: bool) -> str:
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
     base = f"//{f'[{host}]' if ':' in host else host}:{settings.port}"
     lines = {
+        "dashboard": f"http:{base}/dashboard",
         "API": f"http:{base}/api/v1/analytics",
         "live": f"ws:{base}/ws/analytics",
         "metrics": f"http:{base}/metrics",
         "docs": f"http:{base}/api/docs",
-        "demo": f"http:{base}/cv",
+        "demo": f"http:{base}/",
         "data": str(settings.data_dir),
     }
     if not demo:
         del lines["demo"]
     return "\n".join(
-        ["", "maicivy is ready", *(f"  {name:<9}{where}" for name, where in lines.items()), "  Ctrl-C stops it", ""]
+        ["", "maicivy is ready", *(f"  {name:<11}{where}" for name, where in lines.items()), "  Ctrl-C stops it", ""]
     )
 
 

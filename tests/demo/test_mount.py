@@ -22,7 +22,7 @@ def product() -> Flask:
     return app
 
 
-@pytest.mark.parametrize("path", ["/", "/cv", "/letters", "/demo/static/demo.css"])
+@pytest.mark.parametrize("path", ["/", "/cv", "/letters", "/projects", "/projects/tidetable", "/demo/static/demo.css"])
 def test_the_demo_has_few_paths_and_only_when_it_is_wanted(settings: Settings, path: str) -> None:
     app = product()
     assert mount(app, replace(settings, demo=True)) is app
@@ -33,7 +33,19 @@ def test_the_demo_has_few_paths_and_only_when_it_is_wanted(settings: Settings, p
 
 
 @pytest.mark.parametrize(
-    "path", ["/api/v1/analytics/realtime", "/metrics", "/cv/", "/cvs", "/letters/1", "/demo", "/x"]
+    "path",
+    [
+        "/api/v1/analytics/realtime",
+        "/metrics",
+        "/cv/",
+        "/cvs",
+        "/letters/1",
+        "/projects2",
+        "/demo",
+        "/x",
+        "/dashboard",
+        "/live",
+    ],
 )
 def test_everything_else_is_maicivys(settings: Settings, path: str) -> None:
     app = mount(product(), replace(settings, demo=True))

@@ -16,6 +16,11 @@ from maicivy.demo import cv
 from maicivy.demo.site import create_site
 from tests.tracking.stub_server import Stub, serving
 
+PAGES = (
+    *("/", "/cv", *(f"/cv?theme={key}" for key in cv.THEMES), "/letters"),
+    *("/projects", *(f"/projects/{name}" for name in cv.PROJECT_BY_NAME)),
+)
+
 
 @pytest.fixture
 def stub() -> Iterator[Stub]:
@@ -47,13 +52,13 @@ def shown(page: str) -> object:
 
 
 def test_every_page_is_rendered_and_says_what_it_recorded(client: FlaskClient, site: Flask, stub: Stub) -> None:
-    for path in ("/", "/cv", *(f"/cv?theme={key}" for key in cv.THEMES), "/letters"):
+    for path in PAGES:
         answer = client.get(path)
         assert answer.status_code == 200
         assert answer.mimetype == "text/html"
         assert (shown(answer.text) or {})["page_url"] == path  # type: ignore[index]
     assert ("page_view", {"theme": "data", "path": "/cv"}, "/cv?theme=data") in events(site, stub)
-    assert len(events(site, stub)) == 3 + len(cv.THEMES)
+    assert len(events(site, stub)) == len(PAGES)
 
 
 def test_what_the_page_says_is_what_was_recorded(client: FlaskClient, site: Flask, stub: Stub) -> None:
@@ -71,7 +76,7 @@ def test_who_asks_not_to_be_tracked_is_told_so(client: FlaskClient, site: Flask,
 
 
 def test_an_unknown_theme_or_page_is_not_found_and_not_recorded(client: FlaskClient, site: Flask, stub: Stub) -> None:
-    for path in ("/cv?theme=%3Cscript%3E", "/cv?theme=", "/demo/nothing", "/demo/static/nothing"):
+    for path in ("/cv?theme=%3Cscript%3E", "/cv?theme=", "/demo/nothing", "/demo/static/nothing", "/projects/none"):
         answer = client.get(path)
         assert answer.status_code == 404
         assert "<script>" not in answer.text
@@ -142,8 +147,9 @@ def test_what_pages_load_is_there_and_changes_its_name_with_its_content(client: 
 
 def test_links_lead_to_pages_that_exist(client: FlaskClient) -> None:
     own = set()
-    for path in ("/", "/cv", "/letters"):
+    for path in PAGES:
         own |= {html.unescape(link) for link in re.findall(r'<a [^>]*href="([^"#]*)', client.get(path).text)}
     for link in own - {""}:
-        if not link.startswith(("/api/", "/metrics")):
+        if not link.startswith(("/api/", "/metrics", "/dashboard", "/live")):
             assert client.get(link).status_code == 200
+    assert {"/dashboard", "/live"} <= own, "both ways: the dashboard links back"

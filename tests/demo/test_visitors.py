@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from maicivy.core.gate import Gate, parse_event
 from maicivy.demo import cv, letters
+from maicivy.demo.places import place_of
 from maicivy.demo.visitors import VIEWS_PER_VISIT, Step, person, visit
 
 ORIGIN = "http://127.0.0.1:8080"
@@ -17,7 +18,8 @@ GATE = Gate(datetime(2025, 12, 8, tzinfo=UTC), timedelta(days=90), frozenset({"t
 
 
 def steps(seed: int) -> list[Step]:
-    return list(visit(random.Random(seed), ORIGIN))
+    dice = random.Random(seed)
+    return list(visit(dice, ORIGIN, person(dice)))
 
 
 def test_the_same_seed_brings_the_same_people() -> None:
@@ -29,13 +31,15 @@ def test_people_differ_in_address_and_browser() -> None:
     dice = random.Random(1)
     crowd = [person(dice) for _ in range(500)]
     assert len(set(crowd)) == 500
-    assert len({someone.user_agent for someone in crowd}) > 100
+    assert len({someone.user_agent for someone in crowd}) > 60
+    assert len({place_of(someone.address).country for someone in crowd}) > 20
+    assert len({someone.language for someone in crowd}) > 20
     assert all(ip_address(someone.address).is_loopback for someone in crowd)
     assert all(someone.user_agent.startswith("Mozilla/5.0 (") for someone in crowd)
 
 
 def test_a_visit_holds_only_what_the_site_and_the_api_accept() -> None:
-    kinds = set()
+    kinds: set[str | tuple[str, str]] = set()
     for seed in range(300):
         for step in steps(seed):
             path, query = urlsplit(step.path).path, parse_qs(urlsplit(step.path).query)
@@ -46,21 +50,25 @@ def test_a_visit_holds_only_what_the_site_and_the_api_accept() -> None:
                 form = {name: values[0] for name, values in parse_qs(step.body.decode()).items()}
                 letters.write(form["kind"], form["company"], form["role"])
             elif path.startswith("/api/"):
-                event = parse_event(step.body, GATE)
-                assert {"button", "x", "y"} == event.event_data.keys()
+                kinds.add(parse_event(step.body, GATE).event_type)
                 assert json.loads(step.body)["page_url"].startswith("/")
-            assert 0 <= step.wait_s <= 90
+            elif path.startswith("/projects/"):
+                assert path.removeprefix("/projects/") in cv.PROJECT_BY_NAME
+            assert 0 <= step.wait_s <= 120
     assert kinds == {
         ("GET", "/"),
         ("GET", "/cv"),
         ("GET", "/letters"),
+        ("GET", "/projects"),
+        *(("GET", f"/projects/{name}") for name in cv.PROJECT_BY_NAME),
         ("POST", "/letters"),
         ("POST", "/api/v1/analytics/event"),
+        *("page_view", "engagement", "button_click", "pdf_download", "outbound_click"),
     }
 
 
 def test_a_visit_has_as_many_page_views_as_the_pace_counts_on() -> None:
-    views = sum(step.method == "GET" for seed in range(2000) for step in steps(seed))
+    views = sum(step.is_view for seed in range(2000) for step in steps(seed))
     assert abs(views / 2000 - VIEWS_PER_VISIT) < 0.2
 
 
