@@ -16,13 +16,12 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 
 from maicivy.core.buckets import Grain, starts
-from maicivy.core.query import EVENT_DIMENSIONS, VISIT_DIMENSIONS
 from maicivy.core.sites import visits_kept_from
 from maicivy.metrics import DATABASE_DURATION, timed
+from maicivy.storage.bucket_sql import FIGURES, fill
 from maicivy.storage.connections import postgres_errors
-from maicivy.storage.visit_filters import OF_VISITS, Values
-from maicivy.storage.visit_plan import KEPT, REACH, fresh
-from maicivy.storage.visit_sql import IDS, PARTS, WHOLE, Question, Relation, Slice
+from maicivy.storage.visit_plan import KEPT, REACH
+from maicivy.storage.visit_sql import Slice
 
 STATEMENT_TIMEOUT: Final = "5min"
 WORK_MEM: Final = "64MB"
@@ -32,8 +31,6 @@ REFRESH_LOCK: Final = 0x6D61_6906
 """Advisory lock: one refresh at a time."""
 
 _HOUR: Final = timedelta(hours=1)
-_FIGURES: Final = (*WHOLE, *PARTS)
-_AGAIN: Final = tuple(f"{name}_again" for name in WHOLE)
 _SITES: Final = (
     "/* buckets.sites */ SELECT DISTINCT d.site_id, s.timezone, s.retention_days"
     " FROM dirty_hours d JOIN sites s ON s.id = d.site_id"
@@ -203,7 +200,7 @@ class Buckets:
         with timed(DATABASE_DURATION, "make_buckets"), self._engine.begin() as connection:
             _prepare(connection, site_id, Grain.DAY, [start])
             reach = _reach(connection, site_id, start)
-            _fill(connection, site_id, Grain.DAY, Slice(before, end, both, (before, before), 2, 2, reach))
+            fill(connection, site_id, Grain.DAY, Slice(before, end, both, (before, before), 2, 2, reach))
             connection.execute(sa.text(_LONG), {"site_id": site_id, "day": start, "before": before})
         if hours:
             self._make_hours(site_id, hours)
@@ -216,7 +213,7 @@ class Buckets:
             _clear(connection, site_id, Grain.MINUTE, minutes)
             bounds = tuple(minutes)
             reach = _reach(connection, site_id, minutes[0])
-            _fill(connection, site_id, Grain.MINUTE, Slice(minutes[0], end, bounds, bounds, 1, len(bounds), reach))
+            fill(connection, site_id, Grain.MINUTE, Slice(minutes[0], end, bounds, bounds, 1, len(bounds), reach))
 
     def _make_hours(self, site_id: int, hours: Sequence[datetime]) -> None:
         with timed(DATABASE_DURATION, "make_buckets"), self._engine.begin() as connection:
@@ -225,7 +222,7 @@ class Buckets:
             for run in _runs(hours):
                 end = run[-1] + _HOUR
                 reach = _reach(connection, site_id, run[0])
-                _fill(connection, site_id, Grain.HOUR, Slice(run[0], end, run, run, 1, len(run), reach))
+                fill(connection, site_id, Grain.HOUR, Slice(run[0], end, run, run, 1, len(run), reach))
 
 
 def forget(connection: sa.Connection, site_id: int) -> None:
@@ -273,7 +270,7 @@ def _prepare(connection: sa.Connection, site_id: int, grain: Grain, bounds: Sequ
     """Take away what there was, and show with an empty bucket that these have been made."""
     _clear(connection, site_id, grain, bounds)
     values = {"site_id": site_id, "grain": str(grain), "starts": list(bounds)}
-    columns = ["visitors", *_FIGURES]
+    columns = ["visitors", *FIGURES]
     connection.execute(
         sa.text(_PRESENT.format(columns=", ".join(columns), nothing=", ".join(["'{}'"] * (len(columns) + 1)))), values
     )
@@ -289,86 +286,3 @@ def _clear(connection: sa.Connection, site_id: int, grain: Grain, bounds: Sequen
     connection.execute(sa.text(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'"))
     connection.execute(sa.text(f"SET LOCAL work_mem = '{WORK_MEM}'"))
     connection.execute(sa.text(_DELETE), {"site_id": site_id, "grain": str(grain), "starts": list(bounds)})
-
-
-def _fill(connection: sa.Connection, site_id: int, grain: Grain, part: Slice) -> None:
-    """Work the buckets of a slice out, for every dimension."""
-    if grain is Grain.MINUTE:
-        question = _question(site_id, (), raw=True)
-        values = Values()
-        _insert(connection, site_id, grain, part, "all", question, Relation(question, part, values).parts(), values)
-        return
-    # All dimensions of visits are sums over the same rows, which are put aside with the ids of what they came with.
-    of_visits = _question(site_id, IDS)
-    values = Values()
-    rows = " UNION ALL ".join(Relation(of_visits, part, values).parts())
-    connection.execute(
-        sa.text(
-            f"/* buckets.make */ CREATE TEMP TABLE rolled ({', '.join(map(_typed, of_visits.columns))}) ON COMMIT DROP"
-        )
-    )
-    connection.execute(sa.text(f"/* buckets.make */ INSERT INTO rolled {rows}"), values.bound)
-    for dimension in ("all", *VISIT_DIMENSIONS):
-        question = _question(site_id, () if dimension == "all" else (dimension,))
-        _insert(connection, site_id, grain, part, dimension, question, [_of_ids(question)], Values())
-    connection.execute(sa.text("/* buckets.make */ DROP TABLE rolled"))
-    for dimension in EVENT_DIMENSIONS:
-        question = _question(site_id, (dimension,))
-        values = Values()
-        _insert(connection, site_id, grain, part, dimension, question, Relation(question, part, values).parts(), values)
-
-
-def _question(site_id: int, dimensions: tuple[str, ...], *, raw: bool = False) -> Question:
-    return Question(site_id, dimensions, None, None, raw, frozenset(_FIGURES))
-
-
-def _typed(column: str) -> str:
-    """A column of what is put aside."""
-    types = {"grp": "timestamptz", "bucket": "timestamptz", "who": "uuid", "bot": "boolean"}
-    return f"{column} {types.get(column, 'bigint')}"
-
-
-def _of_ids(question: Question) -> str:
-    """The relation of a dimension of visits, out of what was put aside."""
-    shown = [f"r.{name}" for name in question.columns]
-    join = ""
-    if question.dimensions:
-        column, table, text = OF_VISITS[question.dimensions[0]]
-        shown[shown.index("r.d0")] = f"coalesce(x.{text}, '')"
-        join = f" LEFT JOIN {table} AS x ON x.id = r.d{IDS.index(column)}"
-    return f"SELECT {', '.join(shown)} FROM rolled AS r{join}"
-
-
-def _insert(
-    connection: sa.Connection,
-    site_id: int,
-    grain: Grain,
-    part: Slice,
-    dimension: str,
-    question: Question,
-    parts: Sequence[str],
-    values: Values,
-) -> None:
-    """One dimension's buckets out of its relation."""
-    figures = fresh(question, parts, with_visitors=True, split=True)
-    # A day's group is it and the day before; the other grains are their own groups.
-    start = "grp" if grain is not Grain.DAY else values.bind(part.bounds[-1], "timestamptz")
-    value = "d0" if question.dimensions else "''::text"
-    order = f"ORDER BY visitors DESC, {value}"
-    columns = ["values", "visitors", *_FIGURES, *_AGAIN]
-    arrays = [f"array_agg({value} {order})"]
-    arrays += [f"array_agg({name} {order})" for name in ("visitors", *_FIGURES)]
-    arrays += [f"CASE WHEN bool_or({name} <> 0) THEN array_agg({name} {order}) END" for name in _AGAIN]
-    kept = [f'"{name}" = excluded."{name}"' for name in columns]
-    connection.execute(
-        sa.text(
-            f"/* buckets.make */ INSERT INTO buckets (site_id, grain, dimension, start, bot, long,"
-            f" {', '.join(f'{chr(34)}{name}{chr(34)}' for name in columns)})"
-            f" SELECT {values.bind(site_id, 'integer')}, {values.bind(str(grain), 'text')},"
-            f" {values.bind(dimension, 'text')}, {start}, bot, 0, {', '.join(arrays)}"
-            # Engagement on a page that nobody viewed that day makes no row, but belongs to that of a longer time.
-            f" FROM ({figures}) AS f WHERE touches > 0 OR engaged_ms > 0 OR scrolled > 0 GROUP BY 4, bot"
-            f" ON CONFLICT (site_id, grain, dimension, start, bot) DO UPDATE SET {', '.join(kept)}"
-        ),
-        values.bound,
-    )
