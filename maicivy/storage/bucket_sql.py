@@ -52,7 +52,7 @@ def _put_aside(connection: sa.Connection, site_id: int, grain: Grain, part: Slic
     """Make the temporary tables: `rolled` with the rows of visits, `rolled_COLUMN` with their sums by each of `IDS`,
     `rolled_who` with who may have several visits. Returns the figures that they have."""
     question = Question(site_id, IDS, None, None, False, _OF_VISITS)
-    told = [name for name in FIGURES if name in _OF_VISITS]
+    told: list[str] = [name for name in FIGURES if name in _OF_VISITS]
     # Buckets of the others are groups of their own: nothing in them has been counted before.
     told += question.again if grain is Grain.DAY else []
     values = Values()
@@ -99,7 +99,7 @@ def _insert_fresh(connection: sa.Connection, grain: Grain, part: Slice, question
     shown = "*" if question.dimensions else "*, ''::text AS d0"
     # Engagement on a page that nobody viewed that day makes no row, but belongs to that of a longer time.
     counted = f"SELECT {shown} FROM ({figures}) AS f WHERE touches > 0 OR engaged_ms > 0 OR scrolled > 0"
-    told = [*FIGURES, *(question.again if grain is Grain.DAY else ())]
+    told: list[str] = [*FIGURES, *(question.again if grain is Grain.DAY else ())]
     _insert(connection, question.site_id, grain, part, dimension, counted, told, values)
 
 

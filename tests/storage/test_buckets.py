@@ -90,15 +90,15 @@ def test_a_late_event_has_its_day_answered_from_visits_until_it_is_made_anew(wor
 
 def test_what_changes_while_a_bucket_is_made_stays_marked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.put(view(1))
-    fill = module._fill
+    fill = module.fill
 
     def fill_and_store(*arguments: object) -> None:
         fill(*arguments)  # type: ignore[arg-type]
         if not world.made("day"):
-            monkeypatch.setattr(module, "_fill", fill)
+            monkeypatch.setattr(module, "fill", fill)
             world.put(view(1.1, 2))
 
-    monkeypatch.setattr(module, "_fill", fill_and_store)
+    monkeypatch.setattr(module, "fill", fill_and_store)
     world.buckets.refresh(DAY + 25 * HOUR)
     assert world.dirty() == 1
     assert world.visits() == ([2], ("raw",))
