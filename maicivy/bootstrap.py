@@ -28,6 +28,7 @@ from maicivy.storage.event_queries import PostgresEventQueries
 from maicivy.storage.event_samples import PostgresEventSamples
 from maicivy.storage.event_store import PostgresEventStore
 from maicivy.storage.expiry import Expiry
+from maicivy.storage.guesses import Guesses
 from maicivy.storage.heartbeats import Heartbeats
 from maicivy.storage.inbox import RedisInbox
 from maicivy.storage.live import RedisLiveFeed
@@ -58,6 +59,8 @@ class Maicivy:
     counters: RedisCounters
     reports: Reports
     queries: Queries
+    samples: PostgresEventSamples
+    guesses: Guesses
     seentics: Seentics
     live: RedisLiveFeed
     refusals: Refusals
@@ -99,6 +102,7 @@ def build(settings: Settings) -> Maicivy:
     sites = PostgresSites(engine, fast)
     rollups = Rollups(aggregates, settings.timezone)
     queries = Queries(PostgresVisitQueries(engine, settings.timezone), RedisQueryCache(fast), settings.timezone)
+    samples = PostgresEventSamples(engine)
     bell = Bell(fast)
     return Maicivy(
         settings=settings,
@@ -113,7 +117,9 @@ def build(settings: Settings) -> Maicivy:
         counters=counters,
         reports=Reports(counters, PostgresEventQueries(engine), settings.timezone),
         queries=queries,
-        seentics=Seentics(queries, counters, PostgresEventSamples(engine), settings.timezone),
+        samples=samples,
+        guesses=Guesses(fast),
+        seentics=Seentics(queries, counters, samples, settings.timezone),
         live=live,
         refusals=Refusals(fast),
         salts=RedisSaltBox(fast, settings.secret_key),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections import OrderedDict
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -48,6 +49,8 @@ _NOTES: Final = {
     CONVERSION_RATE: "visitors of the row / visitors without the dimensions and conditions on events, in %",
 }
 _CUT: Final = f"the range compared with has more than {MAX_LIMIT} rows: for rows beyond them nothing is told of it"
+_FIRST_IS_FRESH: Final = timedelta(minutes=1)
+_MAX_FIRST: Final = 1000
 _NO_IMPORTS: Final = "include.imports changes nothing: there are no imported figures"
 
 
@@ -67,6 +70,7 @@ class Queries:
         self._cache = cache
         self._zone = zone
         self._joint: Joint[Answer] = Joint()
+        self._first: OrderedDict[int, tuple[datetime, datetime]] = OrderedDict()
 
     def answer(self, question: Question, site: Site, now: datetime) -> Answer:
         """What `question` asks of `site`, at the time `now`.
@@ -82,6 +86,23 @@ class Queries:
         kind = "cached" if answer.meta.cached else _kind(plan.query)
         QUERY_DURATION.labels(kind).observe(time.perf_counter() - began)
         return answer
+
+    def first_moment(self, site: Site, now: datetime) -> datetime | None:
+        """When the first event of `site` that is still known of came, or up to a day before; None: never yet.
+
+        What is known is told again for a minute: only retention moves it.
+
+        Raises:
+            Unavailable: of the store.
+        """
+        first, asked = self._first.get(site.id, (None, now))
+        if first is None or not timedelta(0) <= now - asked < _FIRST_IS_FRESH:
+            first = self._store.first_moment(site.id)
+            if first is not None:
+                self._first[site.id] = first, now
+                while len(self._first) > _MAX_FIRST:
+                    self._first.popitem(last=False)
+        return first
 
     def _plan(self, question: Question, site: Site, now: datetime) -> _Plan:
         zone = question.zone or (ZoneInfo(site.timezone) if site.timezone is not None else self._zone)

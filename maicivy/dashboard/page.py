@@ -102,6 +102,8 @@ class Row(msgspec.Struct, frozen=True):
     url: str
     is_filtered: bool = False
     href: str = ""
+    within: str = ""
+    """How the value is shown that this one belongs to: the browser of a version."""
 
 
 class Panel(msgspec.Struct, frozen=True):
@@ -111,6 +113,8 @@ class Panel(msgspec.Struct, frozen=True):
         key: of the panel table (`panels.py`), which its title goes by.
         metrics: names, in the order of `Row.numbers`.
         details_url: the whole list with search, sorting and paging; csv_url: the same as a file.
+        choices: of `properties`: the properties whose values may be listed, by `Link.text`.
+        has_more: there are more rows than these.
     """
 
     key: str
@@ -120,6 +124,8 @@ class Panel(msgspec.Struct, frozen=True):
     details_url: str
     csv_url: str
     how: MetricHow | None = None
+    choices: tuple[Link, ...] = ()
+    has_more: bool = False
     problem: Problem | None = None
 
 
@@ -132,14 +138,15 @@ class Card(msgspec.Struct, frozen=True):
 
 
 class Chip(msgspec.Struct, frozen=True):
-    """A filter in force. `label` is the words key of its dimension, or the property's own name where `is_property`;
-    `url` is the view without it."""
+    """A filter in force. `label` is its dimension (`visit:country`), or the property's own name where `is_property`;
+    `values` are as people read them; `url` is the view without it; `written` is how it stands in a URL."""
 
     operator: str
     label: str
     values: tuple[str, ...]
     url: str
     is_property: bool = False
+    written: str = ""
 
 
 class Period(msgspec.Struct, frozen=True):
@@ -218,6 +225,10 @@ class Page(msgspec.Struct, frozen=True):
         state: `new`, no event has ever come; `empty`, none in this view; `ok`.
         current_visitors: of the last five minutes; None: not known now.
         current_url: the view of these five minutes.
+        problem: why there are no figures.
+        notices: what else is to be known of this page.
+        options: what can be switched: `weekday` (compare equal days of the week) and `bots`.
+        as_of: when the figures were computed; nothing has changed in them since.
     """
 
     site_id: int
@@ -235,5 +246,9 @@ class Page(msgspec.Struct, frozen=True):
     comparisons: tuple[Link, ...]
     sites: tuple[Link, ...]
     live_url: str
+    current_url: str = ""
     problem: Problem | None = None
+    notices: tuple[Problem, ...] = ()
+    options: tuple[Link, ...] = ()
+    as_of: datetime | None = None
     extras: Extras | None = None

@@ -135,6 +135,11 @@ def rate(client: bytes) -> str:
     return f"maicivy:rate:{client.hex()}"
 
 
+def guesses(client: bytes) -> str:
+    """Tokens that one client has tried on the dashboard's form; named by a keyed hash. A quarter of an hour."""
+    return f"maicivy:guesses:{client.hex()}"
+
+
 def rebuild(token: str) -> str:
     """Prefix of the aggregates that a rebuild makes aside. An hour, or until they are switched in."""
     return f"maicivy:rebuild:{token}:"

@@ -19,6 +19,7 @@ from maicivy.errors import Refusal
 from maicivy.web.bodies import read_body
 from maicivy.web.context import parts
 from maicivy.web.params import Query
+from maicivy.web.unlocking import is_unlocked
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -69,14 +70,18 @@ def require_admin(maicivy: Maicivy, environ: WSGIEnvironment) -> None:
 
 
 def is_admin(maicivy: Maicivy, environ: WSGIEnvironment) -> bool:
-    """Whether the request carries the admin token."""
-    token = maicivy.settings.admin_token
+    """Whether the request carries the admin token, or only reads and carries the cookie that the token was once given
+    for on the dashboard."""
     scheme, _, given = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
-    return (
-        token is not None
-        and scheme.lower() == "bearer"
-        and hmac.compare_digest(given.strip().encode(errors="replace"), token.encode())
-    )
+    if scheme.lower() == "bearer" and is_token(maicivy, given):
+        return True
+    return is_unlocked(maicivy.settings, environ, maicivy.now())
+
+
+def is_token(maicivy: Maicivy, given: str) -> bool:
+    """Whether this is the admin token."""
+    token = maicivy.settings.admin_token
+    return token is not None and hmac.compare_digest(given.strip().encode(errors="replace"), token.encode())
 
 
 @blueprint.get("")

@@ -34,6 +34,7 @@ BUILT: dict[str, Callable[[], str]] = {
     "query": lambda: keys.query(b"\x01\x02"),
     "salt": lambda: keys.salt(DAY),
     "rate": lambda: keys.rate(b"\x01\x02"),
+    "guesses": lambda: keys.guesses(b"\x01\x02"),
     "rebuild": lambda: keys.rebuild("1f"),
     "scratch": lambda: keys.scratch("1f"),
 }
