@@ -117,6 +117,9 @@ function described(event) {
   const data = event.data ?? {};
   if (event.type === "page_view") return data.theme ? `read the CV as ${data.theme}` : "opened";
   if (event.type === "letter_generated") return `had a letter of ${String(data.type).replace("anti_", "anti-")} written on`;
+  if (event.type === "engagement") return `spent ${Math.round((data.engagement_ms ?? 0) / 1000)} s on`;
+  if (event.type === "pdf_download") return "saved as PDF";
+  if (event.type === "outbound_click") return `left for ${data.host} from`;
   if (event.type === "button_click") return `clicked \u201c${data.button}\u201d on`;
   return event.type;
 }
