@@ -36,7 +36,9 @@ class Words:
         """
         text = self._texts[key]
         if isinstance(text, dict):
-            text = text[self._form(abs(values["n"])) if _is_number(values["n"]) else "other"]  # type: ignore[arg-type]
+            number = values["n"]
+            form = self._form(abs(number)) if isinstance(number, int | float) else "other"
+            text = text.get(form, text["other"])  # French has a form for whole millions, for texts that spell them out
         return text.format_map(values) if values else text
 
     def get(self, key: str) -> str:
@@ -76,7 +78,3 @@ def _flat(table: dict[str, Any], path: str) -> list[tuple[str, str | dict[str, s
         else:
             texts.append((path + name, value))
     return texts
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float)

@@ -91,15 +91,20 @@ def page(**changes: Any) -> Page:
         series=series(),
         cards=tuple(Card(key, _tabs(key), panel(panels_of(key)[0])) for key in CARDS),
         chips=(
-            Chip("is", "visit:country", ("France", "Switzerland"), f"{PATH}?f=1"),
-            Chip("contains", "plan", ("pro",), f"{PATH}?f=2", is_property=True),
+            Chip("is", "visit:country", ("France", "Switzerland"), f"{PATH}?f=1", written="is,visit:country,FR,CH"),
+            Chip(
+                "contains", "plan", ("pro",), f"{PATH}?f=2", is_property=True, written="contains,event:props:plan,pro"
+            ),
         ),
         periods=tuple(Link(key, f"{PATH}?period={key}", key == "28d") for key in PERIODS),
-        comparisons=tuple(Link(key, f"{PATH}?compare={key}", key == "previous") for key in ("previous", "year", "off")),
+        comparisons=tuple(
+            Link(key, f"{PATH}?compare={key}", key == "previous") for key in ("previous", "year", "off", "weekday")
+        ),
         sites=(Link("site", PATH, True, "example.com"), Link("site", "/dashboard/other.example", text="other.example")),
         live_url="/live/example.com",
         current_url=f"{PATH}?period=realtime",
-        options=(Link("weekday", f"{PATH}?match=weekday"), Link("bots", f"{PATH}?bots=1")),
+        options=(Link("bots", f"{PATH}?bots=1"),),
+        as_of=START + 27 * DAY + timedelta(hours=14, minutes=5),
         extras=extras(),
     )
     return msgspec.structs.replace(known, **changes)
@@ -118,7 +123,12 @@ def hostile() -> Page:
         for card in known.cards
     )
     properties = tuple(Link(text, PATH, n == 0, text) for n, text in enumerate(texts))
-    cards = (*cards[:-1], msgspec.structs.replace(cards[-1], panel=panel("properties", rows=rows, choices=properties)))
+    cards = (
+        *cards[:-1],
+        msgspec.structs.replace(
+            cards[-1], panel=panel("properties", rows=rows, metrics=("visitors",), choices=properties)
+        ),
+    )
     figures = tuple(
         msgspec.structs.replace(figure, value=10**15 + 7, before=1, change=10**9, how=MetricHow(BAD, [BAD], False, 0.1))
         for figure in known.figures
@@ -230,6 +240,8 @@ def extras() -> Extras:
     """Letters, themes, clicks around a button, and the latest events."""
     return Extras(
         letters=(("motivation", 41), ("anti_motivation", 17)),
+        letters_period="month",
+        heat_hours=168,
         themes=(("backend", 120), ("data", 77), ("security", 31)),
         heat_page="/pricing",
         heat_pages=(Link("/", f"{PATH}?heat=/", text="/"), Link("/pricing", f"{PATH}?heat=/pricing", True, "/pricing")),

@@ -80,6 +80,7 @@ def test_a_text_takes_its_values_as_they_are() -> None:
     ("fr", 0, "0 visiteur en ce moment"),
     ("fr", 1, "1 visiteur en ce moment"),
     ("fr", 2, "2 visiteurs en ce moment"),
+    ("fr", 1_000_000, "1000000 visiteurs en ce moment"),
 ])  # fmt: skip
 def test_a_text_follows_the_number(lang: str, n: int, text: str) -> None:
     assert words_of(lang)("current.now", n=n, count=str(n)) == text
