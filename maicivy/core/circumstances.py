@@ -36,6 +36,10 @@ FIELDS: Final = frozenset(
     {*SITE_FIELDS, *UTM_FIELDS, *SCREEN_FIELDS, *READING_FIELDS, "language", "interactive", "bot"}
 )
 
+_SITE: Final = frozenset({*SITE_FIELDS, SEENTICS_SITE})
+_UTM: Final = frozenset(UTM_FIELDS)
+_READING: Final = frozenset({*READING_FIELDS, "interactive"})
+_NO_UTM: Final = ("", "", "", "", "")
 _LANGUAGE: Final = re.compile(r" *([A-Za-z]{2,8})(?![A-Za-z0-9])")
 _CLICK_ID: Final = re.compile(rf"[?&]({'|'.join(CLICK_IDS)})(?=[=&]|$)", re.IGNORECASE | re.ASCII)  # `ScCid`
 
@@ -69,6 +73,8 @@ def sites(raw: Mapping[str, Any]) -> tuple[tuple[str, int | str], ...]:
     Raises:
         Refusal: `invalid_site`, one of them is neither a number nor a text that could name a site.
     """
+    if _SITE.isdisjoint(raw):
+        return ()
     found: dict[int | str, str] = {}
     for field in (*SITE_FIELDS, SEENTICS_SITE):
         value = raw.get(field)
@@ -131,6 +137,8 @@ def with_reading(raw: Mapping[str, Any], event_type: str, data: Any) -> Any:
     Raises:
         Refusal: `invalid_interactive`, or `invalid_engagement`, also for such a member of another type of event.
     """
+    if _READING.isdisjoint(raw):
+        return data
     kept: dict[str, Any] = {}
     for field, most in zip(READING_FIELDS, (MAX_ENGAGEMENT_MS, MAX_SCROLL_DEPTH), strict=True):
         value = raw.get(field)
@@ -173,6 +181,8 @@ def _screen(value: Any, field: str) -> int:
 
 
 def _utm(raw: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
+    if _UTM.isdisjoint(raw):
+        return _NO_UTM
     source, medium, campaign, term, content = [_text(raw.get(field), field) for field in UTM_FIELDS]
     return source, medium, campaign, term, content
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, time, timedelta
+from functools import lru_cache
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -242,6 +243,7 @@ _CHECKS: Final = {
 }
 
 
+@lru_cache(maxsize=1000)
 def _as_stored(host: str) -> str:
     """The host of a page, whose port says nothing, as `host_name` would have it; one that is none as it is."""
     if not host.startswith("["):

@@ -188,7 +188,7 @@ class _Signer:
         """
         salts = self.maicivy.salts.current(self._now)
         unix_ms = int(self._now.timestamp() * 1000)
-        same = os.urandom(2)
+        same, different = os.urandom(2), os.urandom(6 * len(placed))
         seen = self._seen()
         own: dict[int, Visitor] = {}
         events = []
@@ -202,7 +202,7 @@ class _Signer:
                 traits = seen
             events.append(
                 draft.event(
-                    new_id=uuid7(unix_ms, same + number.to_bytes(2, "big") + os.urandom(6)),
+                    new_id=uuid7(unix_ms, same + number.to_bytes(2, "big") + different[6 * number : 6 * number + 6]),
                     site_id=site.id,
                     visitor_id=who.id,
                     previous_visitor_id=who.previous_id,
