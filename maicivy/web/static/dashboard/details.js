@@ -69,8 +69,12 @@ export class DetailsDialog {
   #show(main) {
     const content = document.createElement("div");
     content.append(...main.childNodes);
-    if (this.#dialog) morph(this.#dialog.firstElementChild, content);
-    else this.#open(content);
+    if (this.#dialog) {
+      morph(this.#dialog.firstElementChild, content);
+      for (const region of this.#dialog.querySelectorAll("[role=region]")) region.scrollTop = 0;
+    } else {
+      this.#open(content);
+    }
     const heading = this.#dialog.querySelector("h1, h2");
     if (heading) this.#dialog.setAttribute("aria-label", heading.textContent.trim());
   }

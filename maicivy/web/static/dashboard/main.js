@@ -5,7 +5,8 @@
  * - `<html lang data-locale>`: how words, and how numbers and times, are written; `[data-timezone]`: the zone of times
  * - `<body data-page data-socket>`: which kind of page, and the path of its WebSocket
  * - `[data-part=NAME]`: asked for again, by `?parts=NAME,…`, when it may have changed; within `[data-past]`, a range that
- *   is over, only when somebody knows not what happened. `[data-stale]` is set while an answer is missing
+ *   is over, only when nobody knows what happened. `[data-stale]` is set while an answer is missing. While there is a
+ *   `[data-renew]`, as on the page of a site without events, the whole page is asked for instead
  * - `[data-key]`: tells rows of a part from each other; `[data-count=1234]`: a number that moves to its new value
  * - `[data-current]`: the number of current visitors; `[data-live-state]` and `[data-ticker]`: see `live.js`, `ticker.js`
  * - `a[data-nav]`, `form[data-nav]`, `form[data-auto]`: another view of this page, see `navigate.js`; `html[data-loading]` meanwhile;
@@ -17,7 +18,7 @@
 import { chartsChanged, watchCharts } from "./chart.js";
 import { DetailsDialog } from "./details.js";
 import { live } from "./live.js";
-import { watchCopyButtons, watchMenus } from "./menus.js";
+import { watchCopyButtons, watchMenus, watchZones } from "./menus.js";
 import { Navigation } from "./navigate.js";
 import { Parts } from "./parts.js";
 
@@ -30,9 +31,11 @@ navigation.addEventListener("arrive", () => {
   chartsChanged();
 });
 parts.addEventListener("shown", chartsChanged);
+parts.addEventListener("renew", () => navigation.go(navigation.home, { replace: true }));
 
 new DetailsDialog(navigation);
 watchCharts();
 watchMenus();
 watchCopyButtons();
+watchZones();
 live(parts);

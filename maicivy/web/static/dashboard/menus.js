@@ -1,4 +1,4 @@
-/** Small things: `details[data-menu]` close like menus, `button[data-copy]` copies. */
+/** Small things: `details[data-menu]` close like menus, `button[data-copy]` copies, `input[data-zones]` proposes. */
 
 const SAID_MS = 2_000;
 
@@ -33,6 +33,14 @@ export function watchCopyButtons() {
       button.textContent = button.dataset.said;
       delete button.dataset.said;
     }, SAID_MS);
+  });
+}
+
+/** The `<datalist>` of time zones is filled when somebody begins to choose one. */
+export function watchZones() {
+  document.addEventListener("focusin", ({ target }) => {
+    if (!target.matches?.("input[data-zones]") || !target.list || target.list.options.length) return;
+    for (const zone of Intl.supportedValuesOf?.("timeZone") ?? []) target.list.append(new Option(zone));
   });
 }
 

@@ -7,6 +7,8 @@
 
 import { count } from "./count.js";
 
+const ALIVE = "[data-ticker], [data-live-state]"; // filled by scripts, and emptier as drawn
+
 /**
  * @param {Element} shown
  * @param {Element} drawn what `shown` is to look like; its nodes may be moved away
@@ -31,6 +33,7 @@ function merge(shown, drawn, mayReset) {
     adoptValues(shown, drawn, mayReset);
     return;
   }
+  if (shown.matches(ALIVE) && drawn.matches(ALIVE)) return;
   const before = shown.dataset.count;
   mergeAttributes(shown, drawn);
   if (before !== undefined && drawn.dataset.count !== undefined && !drawn.firstElementChild) {

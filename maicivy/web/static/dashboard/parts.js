@@ -2,7 +2,10 @@
  * Asks the server for parts of the page when they may have changed, and shows them.
  *
  * Only parts that somebody can see are asked for, the others when they come into view; seldom enough that answers take
- * a quarter of the time at most. A part whose answer does not come stays as it was and is marked with `data-stale`.
+ * a fifth of the time at most. A part whose answer does not come stays as it was and is marked with `data-stale`.
+ *
+ * Dispatches `shown` with what was answered, and `renew` when a page that has a `[data-renew]` in it, for there was nothing
+ * to show, is to be asked for as a whole.
  */
 
 import { morph } from "./morph.js";
@@ -20,8 +23,10 @@ export class Parts extends EventTarget {
   #inView = new Set();
   #observer;
   #timer = 0;
+  #renewal = 0;
+  #renewals = 0;
   #asking = null;
-  #asked = -Infinity;
+  #asked;
   #took = 0;
   #failures = 0;
 
@@ -31,6 +36,7 @@ export class Parts extends EventTarget {
     super();
     this.#address = address;
     this.#every = every;
+    this.#asked = performance.now() - every; // the page has just been drawn
     this.#observer = new IntersectionObserver((entries) => this.#see(entries), { rootMargin: "100px" });
     document.addEventListener("visibilitychange", () => this.#plan());
     this.adopt();
@@ -46,10 +52,24 @@ export class Parts extends EventTarget {
 
   /** Something happened: what is shown of the present is no longer true. */
   touch() {
+    if (document.querySelector("[data-renew]")) this.#renew();
     for (const part of partsOf(document)) {
       if (!part.closest("[data-past]")) this.#changed.add(part.dataset.part);
     }
     this.#plan();
+  }
+
+  /** The first event of a view that had none: it has other parts now. */
+  #renew() {
+    if (this.#renewal) return;
+    const state = document.querySelector("[data-new-state]");
+    if (state) state.textContent = state.dataset.arrived;
+    // A view may stay empty whatever happens, because of its filters: whole pages are asked for less and less often.
+    this.#renewal = setTimeout(() => {
+      this.#renewal = 0;
+      this.#renewals++;
+      this.dispatchEvent(new Event("renew"));
+    }, Math.min(LONGEST_PAUSE_MS, this.#every * (0.1 + this.#renewals ** 2)));
   }
 
   /** Nobody knows what happened: nothing that is shown may be true. */
@@ -112,7 +132,7 @@ export class Parts extends EventTarget {
       this.#failures = Math.min(this.#failures + 1, 10);
       for (const name of names) {
         this.#changed.add(name);
-        for (const part of named(document, name)) part.dataset.stale = "";
+        named(document, name)?.setAttribute("data-stale", "");
       }
     } finally {
       clearTimeout(patience);
@@ -125,12 +145,9 @@ export class Parts extends EventTarget {
   }
 
   #show(names, drawn) {
-    for (const name of names) {
-      const fresh = named(drawn, name);
-      const shown = named(document, name);
-      if (!fresh.length || fresh.length !== shown.length) throw new Error(`no part ${name}`);
-      shown.forEach((part, place) => morph(part, fresh[place]));
-    }
+    const came = names.filter((name) => named(drawn, name));
+    if (!came.length) throw new Error("none of the parts");
+    for (const name of came) morph(named(document, name), named(drawn, name));
     this.dispatchEvent(new CustomEvent("shown", { detail: drawn }));
   }
 }
@@ -140,7 +157,7 @@ function partsOf(root) {
 }
 
 function named(root, name) {
-  return [...partsOf(root)].filter((part) => part.dataset.part === name);
+  return root.querySelector(`[data-part="${CSS.escape(name)}"]`);
 }
 
 function urlOf(address, names) {

@@ -10,7 +10,7 @@ import { live } from "./live.js";
 import { timeOfDay } from "./locale.js";
 import { Parts } from "./parts.js";
 
-const EVERY_MS = 5_000;
+const EVERY_MS = 3_000;
 const RELOADS_AFTER_MS = 60_000; // servers of two versions side by side are no reason to load again and again
 const IDLE_MS = 4_000;
 
