@@ -6,8 +6,9 @@ import http.client
 import itertools
 import json
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,8 @@ class Service:
 
     def __init__(self, settings: Settings, directory: Path, **environ: str) -> None:
         self.parts = build(settings)
-        self._gunicorn = Server(directory, settings.redis_url, settings.database_url, **environ)
+        self._start = partial(Server, directory, settings.redis_url, settings.database_url, **environ)
+        self._gunicorn = self._start()
         self.port = self._gunicorn.port
         self.url = f"http://localhost:{self.port}"
         self._stopping = threading.Event()
@@ -66,6 +68,13 @@ class Service:
         self._gunicorn.stop()
         self.parts.close()
 
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Within the block gunicorn is stopped; behind it another one answers at the same port."""
+        self._gunicorn.stop()
+        yield
+        self._gunicorn = self._start(port=self.port)
+
     @property
     def log(self) -> str:
         """What gunicorn has said."""
@@ -75,6 +84,7 @@ class Service:
         """A new site; of a domain that no other has, unless one is given."""
         site = self.parts.sites.add({"domain": domain or f"site{next(_numbers)}.test", **said})
         self.parts.site_directory.refresh()
+        wait_until(lambda: self._knows(site), 10, "gunicorn to know the site")
         return site
 
     def send(self, *events: Json, **headers: str) -> None:
@@ -112,6 +122,12 @@ class Service:
         assert "results" in answer, answer
         rows: list[Json] = answer["results"]
         return rows
+
+    def _knows(self, site: Site) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        with closing(connection):
+            connection.request("GET", f"/api/v1/analytics/realtime?site_id={site.id}")
+            return connection.getresponse().status != 400
 
     def _ingest(self) -> None:
         while not self._stopping.is_set():
