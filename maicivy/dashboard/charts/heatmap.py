@@ -56,7 +56,7 @@ def heat_map(cells: Sequence[HeatCell], formats: Formats, t: Words) -> Markup:
         aria_label=t("extras.heatmap_about"),
     )
     title = t("extras.heatmap")
-    room = tag("div", picture, class_="heat-room", tabindex=0, role="region", aria_label=title)
+    room = tag("div", picture, class_="heat-room", tabindex=0, role="group", aria_label=title)
     columns = (t("chart.place"), t("chart.clicks"))
     places = ((_place(c, formats, t), formats.number(c.count)) for c in hottest[:MAX_PLACES])
     return tag(

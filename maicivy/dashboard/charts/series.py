@@ -5,12 +5,13 @@ The picture is as wide as its room: along, everything is in percent or inside a 
 pixels. So it needs no script to fit. Of the labels below there are three sets, for rooms of three widths.
 
 What scripts and people find in it: one `[data-point]` for each bucket (the highest of a few where there are more than
-`MAX_HITS`), numbered from 0, with the whole story in its `<title>`, one fact per line: the time, the figure, the figure
+`MAX_TOLD`), numbered from 0, with the whole story in its `<title>`, one fact per line: the time, the figure, the figure
 compared with, the change. One of them is in the tab order; arrow keys are for scripts.
 
 Classes: series-chart, series-plot, series-scale, series-room, series-canvas; series-label, tick-s, tick-m, tick-l
 (shown in rooms of some width only); series-grid, series-base, series-area, series-line, series-partial, series-dot,
-series-before, is-before, is-dense, series-gap, series-hatch, series-point (with is-partial), chart-empty, chart-table.
+series-before, is-before, is-dense, series-gap, series-hatch, series-point (with is-partial), series-legend, series-key,
+chart-empty, chart-table.
 """
 
 from __future__ import annotations
@@ -22,15 +23,13 @@ from typing import Final
 
 from markupsafe import Markup
 
-from maicivy.dashboard.charts.paths import areas, dots, edges, runs, strokes
+from maicivy.dashboard.charts.buckets import Buckets
+from maicivy.dashboard.charts.paths import areas, dots, edges, strokes
 from maicivy.dashboard.charts.scales import few_of, kind_of, round_ticks, value_ticks
 from maicivy.dashboard.charts.svg import percent, table, tag
-from maicivy.dashboard.formats import IN_POINTS, NOTHING, Formats
-from maicivy.dashboard.page import Number, Series
+from maicivy.dashboard.formats import Formats
+from maicivy.dashboard.page import Series
 from maicivy.dashboard.words import Words
-
-MAX_HITS: Final = 400
-"""More are too narrow to be hit, and a table nobody reads."""
 
 _TOP: Final = 14
 _HEIGHT: Final = 196
@@ -52,7 +51,7 @@ _DENSE: Final = 300
 def series_chart(series: Series, formats: Formats, t: Words) -> Markup:
     """The chart of a metric with its table. Of no points: a sentence that says so.
 
-    Costs about 0.1 milliseconds for each point up to `MAX_HITS`, nearly all of it for writing figures and times as the
+    Costs about 0.1 milliseconds for each point up to `MAX_TOLD`, nearly all of it for writing figures and times as the
     reader does; 28 points take 3 ms, 2,000 take 60 ms (CPython 3.11, one core of a small server).
     """
     points = series.points
@@ -61,7 +60,7 @@ def series_chart(series: Series, formats: Formats, t: Words) -> Markup:
     drawing = _Drawing(series, formats, t)
     title = t("series.title", metric=t(f"metric.{series.metric}"))
     plot = tag("div", drawing.scale(), tag("div", drawing.canvas(title), class_="series-room"), class_="series-plot")
-    return tag("figure", plot, drawing.table(title), class_="series-chart", data_chart="series")
+    return tag("figure", plot, drawing.legend(), drawing.table(title), class_="series-chart", data_chart="series")
 
 
 class _Drawing:
@@ -69,18 +68,11 @@ class _Drawing:
 
     def __init__(self, series: Series, formats: Formats, t: Words) -> None:
         self._series = series
-        self._points = series.points
         self._formats = formats
         self._t = t
-        self._values = [_known(None if point.is_unknown else point.value) for point in self._points]
-        self._befores = [_known(point.before) if series.is_compared else None for point in self._points]
-        highest = max((value for value in (*self._values, *self._befores) if value is not None), default=0)
-        self._ticks = value_ticks(highest, kind_of(series.metric))
-        shown = next((i for i in reversed(range(len(self._values))) if self._values[i] is not None), None)
-        self._to_come = len(self._points) if shown is None else shown + 1
-        """From here on nothing can be known yet."""
-        self._told: dict[int, tuple[str, str, str, str]] = {}
-        self._represented = _representatives(self._values, self._befores)
+        self._buckets = Buckets(series, formats, t)
+        self._points = series.points
+        self._ticks = value_ticks(self._buckets.highest(), kind_of(series.metric))
 
     def scale(self) -> Markup:
         """The labels of the axis upwards, as wide as the widest."""
@@ -106,7 +98,7 @@ class _Drawing:
             self._curves(),
             *(text for _, text in self._gaps()),
             *self._time_labels(),
-            *(self._hit(i, number) for number, i in enumerate(self._represented)),
+            *(self._hit(i, number) for number, i in enumerate(self._buckets.told)),
             width="100%",
             height=_TOP + _HEIGHT + _BOTTOM,
             class_="series-canvas",
@@ -114,17 +106,25 @@ class _Drawing:
             aria_label=title,
         )
 
+    def legend(self) -> Markup:
+        """What the lines stand for, where there is more than one kind; why in words that a pointer can ask for."""
+        t = self._t
+        kinds = (
+            ("series-line", t("series.now"), "", True),
+            ("series-before", t("series.before"), "", any(v is not None for v in self._buckets.befores)),
+            ("series-line series-partial", t("series.partial"), t("series.partial_why"), self._buckets.has_partial()),
+            ("series-hatch", t("series.unknown"), t("series.unknown_why"), bool(self._buckets.gaps())),
+        )
+        shown = [(name, text, why) for name, text, why, is_there in kinds if is_there]
+        if len(shown) < 2:
+            return Markup()
+        keys = (tag("span", _key(name), text, title=why or None, class_="series-key") for name, text, why in shown)
+        return tag("figcaption", *keys, class_="series-legend")
+
     def table(self, title: str) -> Markup:
         """What the picture shows, in figures."""
-        t, metric = self._t, self._series.metric
-        columns = [t("series.time"), t(f"metric.{metric}")]
-        if self._series.is_compared:
-            columns += [t("series.before"), t("chart.change")]
-        rows = []
-        for when, figure, before, change in map(self._facts, self._represented):
-            rows.append((when, figure, before, change or NOTHING) if self._series.is_compared else (when, figure))
-        is_whole = len(rows) == len(self._points)
-        return table(title if is_whole else f"{title} ({t('chart.peaks')})", columns, rows, t)
+        caption = title if self._buckets.size == 1 else f"{title} ({self._t('chart.peaks')})"
+        return table(caption, self._buckets.columns(), self._buckets.rows(), self._t)
 
     def _y(self, value: float) -> float:
         return _TOP + _HEIGHT * (1 - value / self._ticks[-1])
@@ -137,9 +137,9 @@ class _Drawing:
         return tag("line", x2="100%", y1=y, y2=y, class_="series-grid" if tick else "series-grid series-base")
 
     def _gaps(self) -> Iterable[tuple[Markup, Markup]]:
-        """What is not known between what is, or before it: a hatched area, and what it means where there is room."""
+        """What was not recorded: a hatched area, and what it means where there is room."""
         points = self._points
-        for first, end in runs([p.is_unknown and i < self._to_come for i, p in enumerate(points)]):
+        for first, end in self._buckets.gaps():
             x, width = first / len(points), (end - first) / len(points)
             area = tag(
                 "rect", x=percent(x), y=_TOP, width=percent(width), height=_HEIGHT,
@@ -153,7 +153,7 @@ class _Drawing:
 
     def _curves(self) -> Markup:
         """Lines and areas, in a box that is stretched: two units for each bucket, so that its middle is whole."""
-        heights, before = self._heights(self._values), self._heights(self._befores)
+        heights, before = self._heights(self._buckets.values), self._heights(self._buckets.befores)
         joints = edges(heights)
         partial = [point.is_partial for point in self._points]
         broken = [i for i in joints if partial[i] or partial[i + 1]]
@@ -221,57 +221,20 @@ class _Drawing:
 
     def _hit(self, i: int, number: int) -> Markup:
         """Where a bucket is pointed at, from top to bottom, and the dot that shows then."""
-        count, value = len(self._represented), self._values[i]
-        dot = ""
-        if value is not None:
-            dot = tag("circle", cx=percent(self._middle(i)), cy=self._y(value), r=4)
-        last_known = self._to_come - 1 if self._to_come < len(self._points) else len(self._points) - 1
-        step = len(self._points) / count
+        buckets, count = self._buckets, len(self._points)
+        first, value = number * buckets.size, buckets.values[i]
+        width = min(buckets.size, count - first)
+        dot = "" if value is None else tag("circle", cx=percent(self._middle(i)), cy=self._y(value), r=4)
         return tag(
             "g",
-            tag("title", self._story(i)),
-            tag("rect", x=percent(number / count), width=percent(1 / count), height=_TOP + _HEIGHT),
+            tag("title", buckets.story(i)),
+            tag("rect", x=percent(first / count), width=percent(width / count), height=_TOP + _HEIGHT),
             dot,
             class_="series-point is-partial" if self._points[i].is_partial else "series-point",
             data_point=number,
-            tabindex=0 if number == min(count - 1, int(last_known / step)) else -1,
+            tabindex=0 if number == (buckets.to_come - 1) // buckets.size else -1,
             role="img",
         )
-
-    def _story(self, i: int) -> str:
-        """A bucket in words, a fact a line."""
-        t, point = self._t, self._points[i]
-        when, figure, before, change = self._facts(i)
-        lines = [when, f"{t(f'metric.{self._series.metric}')}: {figure}"]
-        if self._befores[i] is not None:
-            then = point.before_start and self._formats.bucket(point.before_start, self._series.interval)
-            lines.append(f"{t('series.before')}: {before}" + (f" ({then})" if then else ""))
-            lines += [change] if change else []
-        return "\n".join(lines)
-
-    def _facts(self, i: int) -> tuple[str, str, str, str]:
-        """A bucket's time, figure, figure compared with, and change, as the picture and the table tell them."""
-        if i not in self._told:
-            when = self._formats.bucket(self._points[i].start, self._series.interval)
-            if self._points[i].is_partial:
-                when = f"{when} ({self._t('series.partial')})"
-            before = self._formats.exactly(self._series.metric, self._befores[i])
-            self._told[i] = (when, self._figure(i), before, self._change(i))
-        return self._told[i]
-
-    def _figure(self, i: int) -> str:
-        if self._points[i].is_unknown:
-            return self._t("series.unknown" if i < self._to_come else "chart.to_come")
-        return self._formats.exactly(self._series.metric, self._values[i])
-
-    def _change(self, i: int) -> str:
-        """Against the bucket beside it; empty where there is nothing to compare, and of a bucket that goes on."""
-        value, before, metric = self._values[i], self._befores[i], self._series.metric
-        if value is None or before is None or self._points[i].is_partial:
-            return ""
-        if metric in IN_POINTS:
-            return self._formats.change(metric, round(value - before))
-        return self._formats.change(metric, round((value - before) / before * 100)) if before else ""
 
 
 _HATCH: Final = tag(
@@ -287,16 +250,11 @@ _HATCH: Final = tag(
 )
 
 
-def _known(value: Number) -> float | None:
-    return value if value is not None and math.isfinite(value) and value >= 0 else None
-
-
-def _representatives(values: Sequence[float | None], befores: Sequence[float | None]) -> list[int]:
-    """One bucket of every few, the highest, so that there are no more than `MAX_HITS`."""
-    size = math.ceil(len(values) / MAX_HITS)
-
-    def height(i: int) -> tuple[float, float]:
-        value, before = values[i], befores[i]
-        return (-1 if value is None else value, -1 if before is None else before)
-
-    return [max(range(first, min(first + size, len(values))), key=height) for first in range(0, len(values), size)]
+def _key(name: str) -> Markup:
+    """A sample of a line or an area, for the legend."""
+    sample = (
+        tag("rect", width=18, height=10, class_=name, fill="url(#series-hatch)")
+        if name == "series-hatch"
+        else tag("path", d="M1 5h16", class_=name)
+    )
+    return tag("svg", sample, width=18, height=10, aria_hidden="true")

@@ -55,7 +55,7 @@ def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[str]], t
             tag("table", tag("caption", caption), tag("thead", head), tag("tbody", body)),
             class_="chart-table-room",
             tabindex=0,
-            role="region",
+            role="group",
             aria_label=caption,
         ),
         class_="chart-table",

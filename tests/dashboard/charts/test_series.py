@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from maicivy.dashboard.charts.series import MAX_HITS, series_chart
+from maicivy.dashboard.charts.buckets import MAX_TOLD
+from maicivy.dashboard.charts.series import series_chart
 from maicivy.dashboard.formats import formats_for
 from maicivy.dashboard.page import Number, Point, Series
 from tests.dashboard.charts.pictures import all_of, box_of, parsed, points_of, text_of
@@ -43,8 +44,16 @@ def stories(tree: ET.Element) -> list[list[str]]:
     return [text_of(all_of(hit, "title")[0]).split("\n") for hit in all_of(tree, "g", "series-point")]
 
 
+def canvas(tree: ET.Element) -> ET.Element:
+    return all_of(tree, "svg", "series-canvas")[0]
+
+
+def hatched(tree: ET.Element) -> list[ET.Element]:
+    return all_of(canvas(tree), "rect", "series-hatch")
+
+
 def classes_of_paths(tree: ET.Element) -> set[str]:
-    return {path.get("class", "") for path in all_of(tree, "path") if path.get("class")}
+    return {path.get("class", "") for path in all_of(canvas(tree), "path") if path.get("class")}
 
 
 def test_no_points_are_a_sentence() -> None:
@@ -87,24 +96,24 @@ def test_whole_buckets_have_no_dashes() -> None:
 def test_what_was_not_recorded_is_a_gap_that_says_so() -> None:
     points = [point(i, None if i < 6 else 5, is_unknown=i < 6) for i in range(12)]
     tree = drawn(series(points))
-    (gap,) = all_of(tree, "rect", "series-hatch")
+    (gap,) = hatched(tree)
     assert (gap.get("x"), gap.get("width")) == ("0%", "50%")
     assert [text_of(text) for text in all_of(tree, "text", "series-gap")] == ["not recorded"]
     assert stories(tree)[0] == ["Sunday, 1 November 2026", "Visitors: not recorded"]
-    (line,) = all_of(tree, "path", "series-line")
+    (line,) = all_of(canvas(tree), "path", "series-line")
     assert points_of(line.get("d", ""))[0][0] == 13
 
 
 def test_what_is_still_to_come_is_empty() -> None:
     points = [point(i, 5 if i < 8 else None, "hour", is_unknown=i >= 8, is_partial=i == 7) for i in range(24)]
     tree = drawn(series(points, interval="hour"))
-    assert not all_of(tree, "rect", "series-hatch")
+    assert not hatched(tree)
     assert stories(tree)[8] == ["1 Nov 2026, 08:00 – 09:00", "Visitors: still to come"]
 
 
 def test_nothing_known_is_one_gap() -> None:
     tree = drawn(series([point(i, None, is_unknown=True) for i in range(10)]))
-    (gap,) = all_of(tree, "rect", "series-hatch")
+    (gap,) = hatched(tree)
     assert (gap.get("x"), gap.get("width")) == ("0%", "100%")
     assert classes_of_paths(tree) == set()
 
@@ -112,7 +121,7 @@ def test_nothing_known_is_one_gap() -> None:
 def test_a_mean_of_nothing_is_a_gap_without_a_word() -> None:
     points = [point(0, 50), point(1, None), point(2, 40)]
     tree = drawn(series(points, "bounce_rate"))
-    assert not all_of(tree, "rect", "series-hatch")
+    assert not hatched(tree)
     assert stories(tree)[1] == ["Monday, 2 November 2026", "Bounce rate: –"]
     assert classes_of_paths(tree) == {"series-dot"}
 
@@ -123,8 +132,20 @@ def test_the_line_of_comparison_is_there_when_compared_only() -> None:
     assert "series-before" in classes_of_paths(drawn(series(points, is_compared=True)))
 
 
+@pytest.mark.parametrize(("points", "legend"), [
+    ([point(0, 1), point(1, 2)], []),
+    ([point(0, 1), point(1, 2, is_partial=True)], ["This period", "not complete"]),
+    ([point(0, None, is_unknown=True), point(1, 2)], ["This period", "not recorded"]),
+    ([point(0, 1), point(1, None, is_unknown=True, is_partial=True)], []),
+    ([point(0, 1, before=2), point(1, 2)], ["This period", "Compared period"]),
+])  # fmt: skip
+def test_the_legend_names_the_kinds_of_lines_that_there_are(points: list[Point], legend: list[str]) -> None:
+    tree = drawn(series(points, is_compared=True))
+    assert [text_of(key) for key in all_of(tree, "span", "series-key")] == legend
+
+
 def test_zeros_lie_on_the_base() -> None:
-    (line,) = all_of(drawn(series([point(i, 0) for i in range(7)])), "path", "series-line")
+    (line,) = all_of(canvas(drawn(series([point(i, 0) for i in range(7)]))), "path", "series-line")
     assert {y for _, y in points_of(line.get("d", ""))} == {1960}
 
 
@@ -142,7 +163,7 @@ def test_many_buckets_are_pointed_at_by_the_highest_of_a_few(count: int, hits: i
         series([point(i, i % 5, "minute") for i in range(count)], interval="minute"), FORMATS, FORMATS.t
     )
     tree = parsed(markup)
-    assert len(all_of(tree, "g", "series-point")) == hits <= MAX_HITS
+    assert len(all_of(tree, "g", "series-point")) == hits <= MAX_TOLD
     assert len(all_of(tree, "tr")) == hits + 1
     assert ("the highest of every few" in markup) == (hits < count)
     if count == 2000:
