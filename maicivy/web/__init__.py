@@ -18,6 +18,7 @@ from maicivy.web import (
     seentics,
     shortcut,
     sites,
+    tracker,
     wall,
 )
 
@@ -33,7 +34,7 @@ def create_app(parts: Maicivy) -> Flask:
     shortcut.init_app(app, parts)
     middleware.init_app(app, parts.settings)
     errors.init_app(app)
-    for module in (assets, collect, reports, query, seentics, sites, ops, pages, wall):
+    for module in (assets, tracker, collect, reports, query, seentics, sites, ops, pages, wall):
         app.register_blueprint(module.blueprint)
     live.init_app(app, parts)
     return app

@@ -73,7 +73,7 @@ def respond(found: Asset, cache_control: str) -> Response:
     response = Response(found.body, content_type=found.content_type)
     if found.gzipped:
         response.headers["Vary"] = "Accept-Encoding"
-        if "gzip" in request.accept_encodings:
+        if request.accept_encodings.quality("gzip"):
             response.set_data(found.gzipped)
             response.headers["Content-Encoding"] = "gzip"
     response.headers["Cache-Control"] = cache_control

@@ -29,6 +29,7 @@ _BEFORE_REGEX: Final = frozenset(
 )
 _CSS_COMMENT: Final = re.compile(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|/\*.*?\*/""", re.DOTALL)
 _MODULE: Final = re.compile(r"^(?:import|export)\b", re.MULTILINE)
+_PURE: Final = "/* @__PURE__ */"  # which the minifier writes for other minifiers
 _END: Final = re.compile(r"</(?=script)", re.IGNORECASE)
 
 
@@ -36,7 +37,7 @@ def script(source: str) -> str:
     """JavaScript that does the same, a module where it imports or exports."""
     opening = "<script type=module>" if _MODULE.search(source) else "<script>"
     code = _END.sub(r"<\\/", without_comments(source))
-    return _within(minify_html.minify(f"{opening}{code}</script>", minify_js=True))
+    return _within(minify_html.minify(f"{opening}{code}</script>", minify_js=True)).replace(_PURE, "")
 
 
 def style(source: str) -> str:

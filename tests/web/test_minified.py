@@ -40,6 +40,7 @@ def test_comments_go_and_what_looks_like_one_stays(source: str, code: str) -> No
             'import{a}from"./b.js";export const d=()=>a();',
         ),
         ("f('</' + 'SCRIPT>', '</Script>', 1)", "f(`<\\/SCRIPT>`,`<\\/Script>`,1);"),
+        ("let a = () => { return new Date() };\n\n\nf(a, a);\n\n\n", "let a=()=> new Date;f(a,a);"),
         ("this is no script", "this is no script"),
     ],
 )

@@ -29,7 +29,10 @@ from maicivy.web.openapi.error_codes import CODES, EVENT_CODES
 from tests.events import NOON, event_id, visitor_id
 from tests.web.openapi.json_schema import problems
 
-PAGES = {"/", "/api/docs", "/api/docs.css", "/assets/{wanted}/{name}", "/live", "/live/{reference}"}
+PAGES = {
+    *("/", "/api/docs", "/api/docs.css", "/assets/{wanted}/{name}", "/live", "/live/{reference}"),
+    *("/js/maicivy.js", "/js/maicivy.{wanted}.js", "/js/maicivy.json", "/p.gif"),
+}
 BASE = "/api/v1/analytics"
 CLICK = {"event_type": "button_click", "event_data": {"button": "cta", "x": 450, "y": 200}, "page_url": "/cv"}
 
