@@ -46,16 +46,16 @@ def periods(view: View, path: str) -> tuple[Link, ...]:
 
 
 def comparisons(view: View, path: str) -> tuple[Link, ...]:
-    """What to compare with, by name."""
-    return tuple(Link(name, view.with_comparison(name).url(path), name == view.compare) for name in _COMPARED_BY_NAME)
+    """What to compare with, by name; and `weekday`, whether by days of the week, to be switched."""
+    found = [Link(name, view.with_comparison(name).url(path), name == view.compare) for name in _COMPARED_BY_NAME]
+    if view.compare in ("previous", "year"):
+        found.append(Link("weekday", view.with_weekday(not view.match_weekday).url(path), view.match_weekday))
+    return tuple(found)
 
 
 def options(view: View, path: str) -> tuple[Link, ...]:
     """What can be switched on and off."""
-    found = [Link("bots", view.with_bots(not view.bots).url(path), view.bots)]
-    if view.compare in ("previous", "year"):
-        found.insert(0, Link("weekday", view.with_weekday(not view.match_weekday).url(path), view.match_weekday))
-    return tuple(found)
+    return (Link("bots", view.with_bots(not view.bots).url(path), view.bots),)
 
 
 def chips(view: View, path: str, name: Name) -> tuple[Chip, ...]:

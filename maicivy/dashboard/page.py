@@ -227,7 +227,8 @@ class Page(msgspec.Struct, frozen=True):
         current_url: the view of these five minutes.
         problem: why there are no figures.
         notices: what else is to be known of this page.
-        options: what can be switched: `weekday` (compare equal days of the week) and `bots`.
+        comparisons: `previous`, `year`, `off`; and `weekday` (equal days of the week are compared), to be switched.
+        options: what else can be switched: `bots`.
         as_of: when the figures were computed; nothing has changed in them since.
     """
 

@@ -8,6 +8,7 @@ from maicivy.bootstrap import Maicivy
 from maicivy.web import (
     assets,
     collect,
+    dashboard,
     errors,
     live,
     middleware,
@@ -36,5 +37,6 @@ def create_app(parts: Maicivy) -> Flask:
     errors.init_app(app)
     for module in (assets, tracker, collect, reports, query, seentics, sites, ops, pages, wall):
         app.register_blueprint(module.blueprint)
+    dashboard.init_app(app)
     live.init_app(app, parts)
     return app

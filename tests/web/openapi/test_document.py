@@ -31,6 +31,9 @@ from tests.web.openapi.json_schema import problems
 
 PAGES = {
     *("/", "/api/docs", "/api/docs.css", "/assets/{wanted}/{name}", "/live", "/live/{reference}"),
+    *("/dashboard", "/dashboard/{reference}", "/dashboard/{reference}/moments"),
+    *("/dashboard/{reference}/details/{panel}", "/dashboard/{reference}/export/{panel}.csv"),
+    *("/dashboard/unlock", "/dashboard/lock"),
     *("/js/maicivy.js", "/js/maicivy.{wanted}.js", "/js/maicivy.json", "/p.gif"),
 }
 BASE = "/api/v1/analytics"
