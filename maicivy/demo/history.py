@@ -28,6 +28,9 @@ DAYS: Final = 56
 VISITS_A_DAY: Final = 200
 """On an ordinary day, in the last week. A day of the first week has two thirds of it."""
 
+RECENT: Final = 90
+"""Visits of the last half hour, more and more of them: as many a minute in its end as the simulator goes on with."""
+
 FAME: Final = {9: 2.1, 8: 1.5}
 """So many days ago somebody with many readers linked to the site."""
 
@@ -42,7 +45,10 @@ def events(dice: random.Random, now: datetime, days: int, origin: str, gate: Gat
     """Everything that happened in the last `days` days up to `now`, day by day, the latest day first."""
     for ago in range(days):
         start = (now - timedelta(days=ago)).replace(hour=0, minute=0, second=0, microsecond=0)
-        for at in _arrivals(dice, start, ago):
+        arrivals = _arrivals(dice, start, ago)
+        if not ago:
+            arrivals += [now - timedelta(minutes=30 * (1 - dice.random() ** 0.5)) for _ in range(RECENT)]
+        for at in arrivals:
             if at < now:
                 yield from _visit(dice, at, now, origin, gate, salts)
 

@@ -90,7 +90,7 @@ def stages(settings: Settings, home: DataDir, environ: Mapping[str, str], *, dem
         Service("worker", worker, worker_is_ready.exists, stop_by_s=5.0),
         Service("beat", beat, beat_is_ready.exists, stop_by_s=2.0),
     ]
-    visits = ("simulate", "--history", "--rate", "0.5")
+    visits = ("simulate", "--history", "--rate", "0.3")
     simulator = Service("simulator", lambda: python("-m", "maicivy", *visits), lambda: True, stop_by_s=1.0)
     return [servers, [migrations], [claim] if demo else [], maicivy, [simulator] if demo else []]
 
