@@ -35,7 +35,7 @@ TOLD_S: Final = 90
 
 
 class Picture(NamedTuple):
-    """What to take: a path in a window of a size; without `element`, all that the window shows. `awaits` has to be there."""
+    """What to take: a path in a window of a size; without `element`, all that it shows, as soon as `awaits` is there."""
 
     name: str
     path: str
