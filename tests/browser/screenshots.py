@@ -35,7 +35,7 @@ TOLD_S: Final = 90
 
 
 class Picture(NamedTuple):
-    """What to take: a path in a window of a size; without `element`, all that it shows, as soon as `awaits` is there."""
+    """What to take: a path in a window of a size, or an `element` of it, as soon as `awaits` is there."""
 
     name: str
     path: str
