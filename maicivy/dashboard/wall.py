@@ -19,6 +19,7 @@ from maicivy.core.periods import local_day
 from maicivy.core.ports import Counters
 from maicivy.core.query_language import read
 from maicivy.core.sites import Site
+from maicivy.dashboard import links
 from maicivy.dashboard.page import Figure, Problem
 from maicivy.errors import Refusal, Unavailable
 from maicivy.queries import Queries
@@ -84,7 +85,7 @@ def wall_of(queries: Queries, counters: Counters, site: Site, zone: ZoneInfo, no
     minutes = _minutes(asking.ask("30m", ["pageviews"], ["time:minute"], {"time_labels": True}))
     return Wall(
         site_id=site.id,
-        name=site.domain or site.measurement_id or str(site.id),
+        name=links.site_name(site),
         timezone=site.timezone or str(zone),
         current=_current(counters, site, zone, now),
         figures=_figures(today),

@@ -7,88 +7,70 @@ what it has.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Collection
 from functools import lru_cache
-from typing import Final
-from urllib.parse import quote
+from typing import Any, Final
 
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, Response, request
 
 from maicivy.core.sites import Site
-from maicivy.dashboard.formats import formats_for
+from maicivy.dashboard import links
+from maicivy.dashboard.view import View
 from maicivy.dashboard.wall import wall_of
 from maicivy.dashboard.words import LANGUAGES, words_of
-from maicivy.errors import Refusal
 from maicivy.web import assets
 from maicivy.web.context import parts
+from maicivy.web.dashboard import failed
+from maicivy.web.drawing import drawn, formats_of, moved
 from maicivy.web.params import Query
 from maicivy.web.sites import is_admin, readable_site
 
 THEMES: Final = ("dark", "light")
 
 _PARAMETERS: Final = ("lang", "theme", "parts")
-_HOST: Final = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
 
 blueprint = Blueprint("wall", __name__, template_folder="templates")
+blueprint.register_error_handler(Exception, failed)
 
 
 @blueprint.get("/live")
 def choose() -> Response:
     """The screen of the only site that the reader may see, or a list of them."""
-    query = _query()
-    everything = is_admin(parts(), request.environ)
+    view, theme = _asked()
     book = parts().site_directory.book(parts().now())
+    everything = is_admin(parts(), request.environ)
     sites = [site for site in book if everything or site.is_public]
     if len(sites) == 1:
-        return _onward(_path(sites[0]))
-    return _page(_drawn("live_sites", query, sites=[(_name(site), _path(site)) for site in sites]))
+        asked = request.query_string.decode("ascii", "replace")
+        return moved(f"{_path(sites[0])}{'?' if asked else ''}{asked}")
+    paths = [(links.site_name(site), _path(site)) for site in sites]
+    return drawn("live_sites", view, is_private=True, sites=paths, theme=theme)
 
 
 @blueprint.get("/live/<reference>")
 def wall(reference: str) -> Response:
     """The screen of a site."""
-    query = _query()
-    try:
-        site = readable_site(parts(), request.environ, reference, "site")
-    except Refusal as refusal:
-        if refusal.code not in ("unauthorized", "forbidden"):
-            raise
-        return _onward(f"/dashboard/{quote(reference, safe='')}")  # where it can be unlocked
+    view, theme = _asked()
+    site = readable_site(parts(), request.environ, reference, "site")
     shown = wall_of(parts().queries, parts().counters, site, parts().settings.timezone, parts().now())
-    only_parts = "parts" in query
-    html = _drawn("live", query, wall=shown, reference=_name(site), only_parts=only_parts)
-    return _page(html, 503 if only_parts and shown.problem is not None else 200)
+    only_parts = "parts" in request.args
+    values: dict[str, Any] = {
+        "wall": shown,
+        "only_parts": only_parts,
+        "theme": theme,
+        "assets_version": assets.version(),
+        "types": _types(formats_of(view).lang),
+        "dashboard_url": links.site_path(site),
+    }
+    status = 503 if only_parts and shown.problem is not None else 200
+    return drawn("live", view, is_private=not site.is_public, status=status, **values)
 
 
-def _query() -> Query:
+def _asked() -> tuple[View, str]:
     query = Query(request.environ)
     query.known(*_PARAMETERS)
-    return query
-
-
-def _drawn(template: str, query: Query, **values: object) -> str:
     lang = query.optional("lang", "", _one_of(LANGUAGES), " or ".join(LANGUAGES))
-    theme = query.optional("theme", THEMES[0], _one_of(THEMES), " or ".join(THEMES))
-    formats = formats_for(request.headers.get("Accept-Language", ""), lang or None)
-    return render_template(
-        f"dashboard/{template}.html",
-        t=formats.t,
-        formats=formats,
-        theme=theme,
-        version=assets.version(),
-        types=_types(formats.lang),
-        **values,
-    )
-
-
-@lru_cache(maxsize=len(LANGUAGES))
-def _types(lang: str) -> str:
-    """The words for types of events, for the ticker."""
-    texts = words_of(lang)
-    return json.dumps(
-        {key.removeprefix("event."): texts(key) for key in sorted(texts.keys) if key.startswith("event.")}
-    )
+    return View(lang=lang), query.optional("theme", THEMES[0], _one_of(THEMES), " or ".join(THEMES))
 
 
 def _one_of(allowed: Collection[str]) -> Callable[[str], str]:
@@ -100,29 +82,11 @@ def _one_of(allowed: Collection[str]) -> Callable[[str], str]:
     return read
 
 
-def _name(site: Site) -> str:
-    """What a site is called, and found by."""
-    return site.domain or site.measurement_id or str(site.id)
+@lru_cache(maxsize=len(LANGUAGES))
+def _types(lang: str) -> str:
+    """The words for types of events, for the ticker."""
+    return json.dumps(words_of(lang).under("event"))
 
 
 def _path(site: Site) -> str:
-    return f"/live/{quote(_name(site), safe='')}"
-
-
-def _onward(path: str) -> Response:
-    asked = request.query_string.decode("ascii", "ignore")
-    response = Response(status=302, headers={"Cache-Control": "no-store"})
-    response.location = f"{path}?{asked}" if asked else path
-    return response
-
-
-def _page(html: str, status: int = 200) -> Response:
-    response = Response(html, status, {"Cache-Control": "no-store"}, content_type="text/html; charset=utf-8")
-    # What 'self' means for a WebSocket was settled late: older browsers want it said.
-    host = request.host if _HOST.fullmatch(request.host) else ""
-    sockets = f" ws://{host} wss://{host}" if host else ""
-    response.headers["Content-Security-Policy"] = (
-        f"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'{sockets}; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
-    return response
+    return f"/live/{links.site_reference(site)}"
