@@ -127,6 +127,10 @@ class Formats:
         """A time of day as the clocks of `at`'s zone show it: `14:05`, `2:05 PM`."""
         return format_time(at, "short", tzinfo=at.tzinfo, locale=self.locale)
 
+    def to_the_second(self, at: datetime) -> str:
+        """A time of day with its seconds: `14:05:09`."""
+        return format_time(at, "medium", tzinfo=at.tzinfo, locale=self.locale)
+
     def moment(self, at: datetime) -> str:
         """A day and a time of it."""
         return self.t("moment", day=self.day(at), clock=self.clock(at))

@@ -147,6 +147,7 @@ def test_days_and_moments() -> None:
     formats = formats_for("fr")
     assert formats.day(date(2026, 11, 3)) == "3 nov. 2026"
     assert formats.moment(TUESDAY) == "3 nov. 2026, 14:05"
+    assert formats.to_the_second(TUESDAY) == "14:05:00"
 
 
 @pytest.mark.parametrize(("header", "dimension", "value", "text"), [

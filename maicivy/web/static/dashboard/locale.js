@@ -17,7 +17,7 @@ export function number(value) {
 /** The time of day, to the second, in the zone of the view. */
 export function timeOfDay(date) {
   const zone = document.querySelector("[data-timezone]")?.dataset.timezone;
-  const options = { hour: "2-digit", minute: "2-digit", second: "2-digit" };
+  const options = { timeStyle: "medium" };
   return kept("time", zone ?? "", () => {
     try {
       return new Intl.DateTimeFormat(locale(), { ...options, timeZone: zone });
