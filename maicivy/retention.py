@@ -10,21 +10,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from time import monotonic, sleep
 from typing import Final
 from zoneinfo import ZoneInfo
 
 import msgspec
 
+from maicivy.core.periods import RETENTION_AT
 from maicivy.core.ports import Clock
 from maicivy.core.sites import VISITS_KEPT_LONGER, Site, SiteBook
 from maicivy.errors import Unavailable
 from maicivy.storage.expiry import Dropped, Expiry, Hindrance
 from maicivy.storage.site_rows import SiteRows
-
-RUN_AT: Final = time(2, 0)
-"""Time of the daily run, in the installation's zone."""
 
 AHEAD: Final = timedelta(hours=26)
 """A day's rollup is made from so long before the day expires: a day, and the hours in which the upkeep may be late."""
@@ -188,5 +186,5 @@ def is_due(expiry: Expiry, now: datetime, zone: ZoneInfo) -> bool:
 def latest_planned(now: datetime, zone: ZoneInfo) -> datetime:
     """The latest 02:00 in `zone` that is not after `now`; where the clock skips it, the moment it is set forward."""
     local = now.astimezone(zone)
-    today = local.date() if local.time() >= RUN_AT else local.date() - timedelta(days=1)
-    return datetime.combine(today, RUN_AT, zone).astimezone(UTC)
+    today = local.date() if local.time() >= RETENTION_AT else local.date() - timedelta(days=1)
+    return datetime.combine(today, RETENTION_AT, zone).astimezone(UTC)

@@ -10,7 +10,7 @@ from typing import Any
 from celery.schedules import crontab
 
 from maicivy import queue
-from maicivy.retention import RUN_AT
+from maicivy.core.periods import RETENTION_AT
 
 _EVERY_S = {
     queue.SWEEP: 2,  # finds what a lost doorbell or a dead worker left; half of the time that a recovery takes
@@ -28,7 +28,7 @@ def schedule() -> dict[str, dict[str, Any]]:
     }
     table[queue.RETENTION] = {
         "task": queue.RETENTION,
-        "schedule": crontab(hour=RUN_AT.hour, minute=RUN_AT.minute),
+        "schedule": crontab(hour=RETENTION_AT.hour, minute=RETENTION_AT.minute),
         "options": {"expires": 3600},
     }
     return table

@@ -5,10 +5,13 @@ A period is always one of the calendar of `MAICIVY_TIMEZONE`; storage and wire a
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Final
 from zoneinfo import ZoneInfo
+
+RETENTION_AT: Final = time(2, 0)
+"""Time of the daily run of retention, in the installation's zone."""
 
 DAY_LIFETIME: Final = timedelta(days=90)
 LONG_LIFETIME: Final = timedelta(days=365)

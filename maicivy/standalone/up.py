@@ -72,8 +72,7 @@ def stages(settings: Settings, home: DataDir, environ: Mapping[str, str], *, dem
 
     def beat() -> Command:
         beat_is_ready.unlink(missing_ok=True)
-        schedule = str(settings.data_dir / "celerybeat-schedule")
-        return python(*celery, "workers.beat", "beat", "-s", schedule, "--loglevel", settings.log_level)
+        return python("-m", "workers.beat")
 
     servers: list[Service] = []
     if settings.embedded_postgres:

@@ -49,7 +49,7 @@ def test_starts_revives_and_stops(up: Callable[..., Up]) -> None:
     running = up()
     running.wait_ready()
     assert answers("127.0.0.1", running.port, "/healthz")
-    for words in (("valkey-server",), ("bin/postgres",), ("gunicorn",), ("celery", "worker"), ("celery", "beat")):
+    for words in (("valkey-server",), ("bin/postgres",), ("gunicorn",), ("celery", "worker"), ("workers.beat",)):
         first = running.child(*words)
         assert first, (words, processes_of(running.home))
         os.kill(first, signal.SIGKILL)
