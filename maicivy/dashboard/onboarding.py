@@ -32,7 +32,7 @@ def snippets(origin: str, site: Site) -> tuple[Snippet, ...]:
     name = site.measurement_id or str(site.id)
     return (
         Snippet("script", f'<script defer src="{base}/js/maicivy.js" data-site="{name}"></script>'),
-        Snippet("flask", _flask(base, "" if site.id == DEFAULT_SITE else f', site="{name}"')),
+        Snippet("flask", _flask(base, "" if site.id == DEFAULT_SITE else f'    site="{name}",\n')),
         Snippet("curl", _curl(base, name)),
     )
 
@@ -43,7 +43,12 @@ def _flask(base: str, named: str) -> str:
         "from maicivy.tracking import Analytics\n"
         "\n"
         "app = Flask(__name__)\n"
-        f'analytics = Analytics(app, url="{base}", token="your MAICIVY_INGEST_TOKEN"{named})'
+        "analytics = Analytics(\n"
+        "    app,\n"
+        f'    url="{base}",\n'
+        '    token="the MAICIVY_INGEST_TOKEN",\n'
+        f"{named}"
+        ")"
     )
 
 
