@@ -32,7 +32,7 @@ from maicivy.dashboard.page import Series
 from maicivy.dashboard.words import Words
 
 _TOP: Final = 14
-_HEIGHT: Final = 196
+_HEIGHT: Final = 236
 """Of the plot, in pixels."""
 _BOTTOM: Final = 28
 _FINE: Final = 10

@@ -86,9 +86,11 @@ export class Navigation extends EventTarget {
 
   #follow(click) {
     const link = click.target.closest?.("a[data-nav]");
-    if (!link || !isPlain(click) || link.origin !== location.origin || click.defaultPrevented) return;
+    if (!link || !isPlain(click) || click.defaultPrevented) return;
+    const url = new URL(link.getAttribute("href"), location.href); // countries are links of SVG, whose href is no text
+    if (url.origin !== location.origin) return;
     click.preventDefault();
-    this.go(link.href);
+    this.go(url.href);
   }
 
   #send(submit) {
