@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 import secrets
 from typing import Any, Final
+from urllib.parse import unquote
 
 from flask import Flask, Response, render_template, request
 
@@ -26,6 +27,7 @@ START: Final = "/dashboard"
 
 _HOST: Final = re.compile(r"[A-Za-z0-9._:\[\]-]{1,260}", re.ASCII)
 _OURS: Final = re.compile(r"/(?:dashboard|live)(?:[/?][!-\[\]-~]*)?", re.ASCII)
+_SITE: Final = re.compile(r"/(?:dashboard|live)/([^/?]+)", re.ASCII)
 
 
 def init_app(app: Flask) -> None:
@@ -68,7 +70,7 @@ def locked(status: int, problem: str, following: str) -> Response:
         None,
         is_private=True,
         status=status,
-        site_name="",
+        site_name=_site_of(following),
         action=f"{START}/unlock",
         next=own_path(following),
         problem=problem,
@@ -95,6 +97,12 @@ def kept_by_nobody_else(response: Response, *, is_private: bool) -> Response:
     response.headers["Referrer-Policy"] = "same-origin"
     response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
     return response
+
+
+def _site_of(path: str) -> str:
+    """The site that the path of a dashboard or wall names; else maicivy, whose sites are all there are."""
+    found = _SITE.match(path)
+    return unquote(found[1]) if found else "maicivy"
 
 
 def _policy(nonce: str) -> str:
