@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 import tomllib
 from itertools import pairwise
@@ -15,6 +16,7 @@ from maicivy.dashboard import words
 from maicivy.dashboard.words import LANGUAGES, Words, words_of
 from maicivy.enrichment.channels import CHANNELS
 
+_SAID = re.compile(r"""\bt\(["']([a-z0-9_.]+)["'][,)]""")
 FILES = Path(words.__file__).parent / "words"
 
 
@@ -56,6 +58,14 @@ def test_whatever_has_a_name_in_the_query_engine_has_words(lang: str, prefix: st
     assert [name for name in names if not words_of(lang).get(f"{prefix}.{name}")] == []
 
 
+def test_whatever_pages_and_charts_say_is_there() -> None:
+    package = Path(words.__file__).parent
+    sources = [*package.rglob("*.py"), *(package.parent / "web").rglob("*.html")]
+    said = {key for source in sources for key in _SAID.findall(source.read_text("utf-8"))}
+    assert len(said) > 100
+    assert said - words_of("en").keys == set()
+
+
 def test_french_has_its_spaces() -> None:
     for line in (FILES / "fr.toml").read_text("utf-8").splitlines():
         if " = " in line and not line.startswith("#"):
@@ -83,7 +93,7 @@ def test_a_text_takes_its_values_as_they_are() -> None:
     ("fr", 1_000_000, "1000000 visiteurs en ce moment"),
 ])  # fmt: skip
 def test_a_text_follows_the_number(lang: str, n: int, text: str) -> None:
-    assert words_of(lang)("current.now", n=n, count=str(n)) == text
+    assert f"{n} {words_of(lang)('current.words', n=n)}" == text
 
 
 def test_what_cannot_be_said_is_a_mistake_of_the_caller() -> None:
