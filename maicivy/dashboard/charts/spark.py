@@ -27,7 +27,7 @@ def spark(values: Sequence[Number]) -> Markup:
     known = [v if v is not None and math.isfinite(v) and v >= 0 else None for v in values]
     highest = max((v for v in known if v), default=1)
     room = _HEIGHT - 2 * _MARGIN
-    heights = [None if v is None else round(_HEIGHT - _MARGIN - room * v / highest) for v in known]
+    heights = [None if v is None else round(_HEIGHT - _MARGIN - room * (v / highest)) for v in known]
     line = strokes(heights, edges(heights)) + dots(heights)
     paths = (("spark-area", areas(heights, _HEIGHT)), ("spark-line", line))
     return tag(

@@ -16,6 +16,7 @@ from tests.dashboard.charts.pictures import all_of, box_of, parsed, points_of
     ([None, None], []),
     ([5], ["M1 10h0"]),
     ([0, 0], ["M1 190l2 0V200H1z", "M1 190l2 0"]),
+    ([1.7e308, 0], ["M1 10l2 180V200H1z", "M1 10l2 180"]),
     ([0, 2, 1], ["M1 190l2-180 2 90V200H1z", "M1 190l2-180 2 90"]),
 ])  # fmt: skip
 def test_values_are_a_line(values: list[Number], paths: list[str]) -> None:
