@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,8 +25,10 @@ USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Ge
 # Names under .test are this machine, as localhost and loopback addresses are; there are no others.
 _ARGUMENTS = (
     "--no-sandbox",
+    f"--user-agent={USER_AGENT}",  # a context's own would not be that of what is sent when a page is left
     "--host-resolver-rules=MAP *.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 )
+_NONE = "there is no Chromium; bin/browser installs one where it can"
 _OURS = re.compile(r"127\.0\.0\.1|localhost|[a-z0-9.-]+\.test")
 _WITHIN_THE_BROWSER = frozenset({"about", "blob", "chrome", "chrome-error", "chrome-extension", "data"})
 
@@ -49,12 +52,33 @@ def launched(playwright: Playwright, *arguments: str, without: tuple[str, ...] =
     """A browser with more `arguments`, and `without` some of those that Playwright gives it."""
     path = chromium()
     if not path:
-        unavailable("there is no Chromium; bin/browser installs one where it can")
+        unavailable(_NONE)
     browser = playwright.chromium.launch(
         executable_path=path, args=[*_ARGUMENTS, *arguments], ignore_default_args=list(without)
     )
     yield browser
     browser.close()
+
+
+@contextmanager
+def alone(url: str, directory: Path) -> Iterator[None]:
+    """A browser at `url` that nobody drives: prerendering, for one, is off where somebody does."""
+    path = chromium()
+    if not path:
+        unavailable(_NONE)
+    options = ("--headless=new", f"--user-data-dir={directory}", "--no-first-run", "--disable-background-networking")
+    process = subprocess.Popen(
+        [path, *_ARGUMENTS, *options, url],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 class Complaints:
@@ -95,7 +119,7 @@ class Complaints:
 @contextmanager
 def watched(browser: Browser, **options: object) -> Iterator[tuple[BrowserContext, Complaints]]:
     """A context of its own, whose complaints fail the test in the end."""
-    context = browser.new_context(**({"user_agent": USER_AGENT} | options))  # type: ignore[arg-type]
+    context = browser.new_context(**options)  # type: ignore[arg-type]
     context.set_default_timeout(15_000)
     complaints = Complaints(context)
     try:

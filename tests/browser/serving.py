@@ -8,6 +8,7 @@ import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -39,11 +40,16 @@ class Row(msgspec.Struct, frozen=True):
 
     id: UUID
     visitor_id: UUID
-    created_at: Any
+    created_at: datetime
     event_type: str
     event_data: Json
     page_url: str
     referrer: str
+
+    @property
+    def id_time(self) -> datetime:
+        """When the id was made, if it is a UUIDv7."""
+        return datetime.fromtimestamp((self.id.int >> 80) / 1000, UTC)
 
 
 class Service:

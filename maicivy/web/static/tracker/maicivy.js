@@ -37,6 +37,7 @@
     let count = 0;
     let tries = 0;
     let timer;
+    let busy = 0; // one request at a time, so that events come in their order
     // ---- Sending
 
     // Where storage is forbidden nobody has asked to be ignored.
@@ -61,7 +62,7 @@
         screen_height: screen.height,
         ...more,
       });
-      if (!timer && !(isPatient && queue.length < 9)) flush();
+      if (!timer && !busy && !(isPatient && queue.length < 9)) flush();
     }
 
     function flush() {
@@ -72,12 +73,15 @@
     // As text/plain, which browsers send without asking the server first. What outlives a page may have 64 KB in all.
     function post(events) {
       const body = JSON.stringify(events);
+      busy = 1;
       fetch(endpoint, { method: "POST", body, keepalive: body.length < 2e4, credentials: "omit" })
         .then((answer) => {
           if (answer.status > 428) throw 0;
-          tries = 0;
+          tries = busy = 0;
+          flush();
         })
         .catch(() => {
+          busy = 0;
           // From now on their own time counts, no longer that of their arrival.
           for (const event of events) event.timestamp = parseInt(event.id.slice(0, 12), 16);
           queue = events.concat(queue);
