@@ -172,6 +172,26 @@ def test_the_command_ends_on_sigterm_and_loads_nothing_heavy(site: Site, tmp_pat
     assert (process.returncode, output.strip(), errors) == (0, "", "")
 
 
+def test_nobody_visits_an_installation_that_is_not_the_demos_own(site: Site, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", "-m", "maicivy", "simulate", "--history", "--url", site.url],
+        cwd=ROOT,
+        env={"MAICIVY_DATA_DIR": str(tmp_path)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stderr is not None
+        assert "nobody is simulated" in process.stderr.readline()
+        assert process.poll() is None, "else it would be started again and again"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.communicate()
+    assert site.requests == []
+
+
 @pytest.mark.parametrize("rate", ["0", "-1", "21", "fast", "nan"])
 def test_a_pace_that_is_none_is_refused(rate: str) -> None:
     from maicivy.cli import main

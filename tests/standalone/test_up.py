@@ -8,8 +8,10 @@ import sys
 
 import pytest
 
+from maicivy.config import Settings
+from maicivy.standalone.datadir import DataDir
 from maicivy.standalone.process import StartRefused
-from maicivy.standalone.up import check_port
+from maicivy.standalone.up import check_port, stages
 
 
 def test_imports_nothing_heavy() -> None:
@@ -18,6 +20,13 @@ def test_imports_nothing_heavy() -> None:
     foreign = {name for name in loaded if name not in sys.stdlib_module_names and not name.startswith("_")}
     # The rest is what `site` loads by itself in some installations.
     assert foreign - {"sitecustomize", "usercustomize", "distutils", "pkg_resources"} == {"maicivy"}
+
+
+def test_the_demo_claims_the_installation_before_anything_can_come_to_it(settings: Settings) -> None:
+    names = [
+        [each.name for each in stage] for stage in stages(settings, DataDir(settings.data_dir), {}, demo=True) if stage
+    ]
+    assert names == [["migrations"], ["demo"], ["web", "worker", "beat"], ["simulator"]]
 
 
 def test_a_taken_port_is_named() -> None:
