@@ -306,6 +306,10 @@ def test_the_other_language_is_a_link_to_the_same_view(templates: jinja2.Environ
     assert links == [f"?period=7d&lang={other}"]
 
 
+def test_templates_are_files_that_the_package_takes_along() -> None:
+    assert {path.suffix for path in TEMPLATES.rglob("*") if path.is_file()} == {".html"}
+
+
 def _forms(html: str) -> Iterator[list[tuple[str, str]]]:
     for text in html.split("<form")[1:]:
         fields = Drawn("<form" + text.partition("</form>")[0] + "</form>").elements
