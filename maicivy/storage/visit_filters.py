@@ -54,14 +54,17 @@ class Values:
 
     def __init__(self) -> None:
         self.bound: dict[str, Any] = {}
+        self._types: dict[str, str] = {}
 
     def bind(self, value: Any, type_name: str) -> str:
         """The value's place in the statement."""
-        if type_name == "timestamptz[]":  # as one text: the driver converts each of a list, which may be of thousands
+        if type_name == "timestamptz[]" and not isinstance(
+            value, str
+        ):  # as one text: the driver converts each of a list, which may be of thousands
             value = f"{{{','.join(moment.isoformat() for moment in value)}}}"
         same = (name for name, known in self.bound.items() if type(known) is type(value) and known == value)
-        name = next(same, f"p{len(self.bound)}")
-        self.bound[name] = value
+        name = next((name for name in same if self._types[name] == type_name), f"p{len(self.bound)}")
+        self.bound[name], self._types[name] = value, type_name
         return f"CAST(:{name} AS {type_name})"
 
 
@@ -92,6 +95,15 @@ class Conditions:
         joined = " AND " if isinstance(condition, And) else " OR "
         return f"({joined.join(self.of_entry(each) for each in condition.filters)})"
 
+    def of_action(self, condition: Filter) -> str:
+        """The filter, which names nothing but dimensions of actions, on a row of them."""
+        if isinstance(condition, Match):
+            return matching(OF_EVENTS[condition.dimension][0], condition, self._values)
+        if isinstance(condition, Not):
+            return f"NOT {self.of_action(condition.filter)}"
+        joined = " AND " if isinstance(condition, And) else " OR "
+        return f"({joined.join(self.of_action(each) for each in condition.filters)})"
+
     def happening(self, name: str) -> str:
         """The value of a dimension of events."""
         if name.startswith(PROPERTY):
@@ -119,6 +131,16 @@ def event_dimensions(dimensions: Sequence[str], condition: Filter | None) -> set
     """Those of a query that concern single events."""
     named = set(dimensions) | (names(condition) if condition is not None else set())
     return {name for name in named if name.startswith("event:")}
+
+
+def split(condition: Filter | None) -> tuple[Filter | None, Filter | None]:
+    """The part of a filter that visits alone decide, and the rest, which is decided event by event."""
+    if condition is None:
+        return None, None
+    parts = condition.filters if isinstance(condition, And) else (condition,)
+    of_visits = tuple(part for part in parts if not event_dimensions((), part))
+    rest = tuple(part for part in parts if event_dimensions((), part))
+    return And(of_visits) if of_visits else None, And(rest) if rest else None
 
 
 def names(condition: Filter) -> set[str]:

@@ -28,8 +28,9 @@ from maicivy.core.query import (
     Query,
 )
 from maicivy.errors import Refusal
-from maicivy.storage.visit_filters import Values, is_one_value, matching, names
-from maicivy.storage.visit_sql import PARTS, WHOLE, Question, Relation, Slice
+from maicivy.storage.visit_filters import Values, event_dimensions, is_one_value, matching, names, split
+from maicivy.storage.visit_hits import Named, named_actions, named_events
+from maicivy.storage.visit_sql import ENGAGED, PARTS, WHOLE, Question, Relation, Slice
 
 KEPT: Final = {
     Grain.MINUTE: timedelta(days=30),
@@ -141,6 +142,7 @@ class Plan:
         self.seq = 0
         self._decide(connection, zone)
         self._read = [self._slice(connection, first, last) for first, last in self._slices]
+        self._named = self._name(connection) if self._slices else None
 
     def how(self, metric: Metric) -> How:
         """What is to be said about a metric of the answer."""
@@ -160,6 +162,17 @@ class Plan:
             return True
         of_events = any(name.startswith("event:") for name in named) or bool(self._sums & {*PARTS, "readers"})
         return of_events and (self._grain is Grain.MINUTE or not (is_aligned(query.start) and is_aligned(query.end)))
+
+    def _name(self, connection: sa.Connection) -> Named | None:
+        """Which events the filter is true for, where that spares looking at each of every visit."""
+        query, of_events = self._query, split(self._query.filter)[1]
+        if of_events is None or event_dimensions(self._dimensions, None) or self._sums & ENGAGED:
+            return None
+        if self._raw:
+            named = named_events(connection, query.site_id, of_events, query.start, query.end)
+            # What is left without them is known to the quarter of an hour.
+            return None if named is not None and named.are_others and not self._read[0].is_aligned else named
+        return named_actions(connection, query.site_id, of_events)
 
     def _rollup(self) -> str | None:
         """The dimension whose rollups can answer; None when none can."""
@@ -311,6 +324,7 @@ class Plan:
             None if query.include_bots else False,
             self._raw,
             self._sums,
+            self._named,
         )
         parts = Relation(question, part, self.values).parts()
         return fresh(question, parts, with_visitors="visitors" in query.metrics)

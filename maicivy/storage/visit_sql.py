@@ -27,14 +27,19 @@ from maicivy.storage.visit_filters import (
     event_dimensions,
     is_one_value,
     pages_of,
+    split,
 )
 from maicivy.storage.visit_happenings import elements, stored_events
+from maicivy.storage.visit_hits import Named, NamedEvents, happenings, hits, needs_property
 
 WHOLE: Final = ("visits", "bounces", "entries", "duration_us", "readers", "scrolled", "scroll_sum")
 """Figures that belong to whole visits."""
 
 PARTS: Final = ("pageviews", "events", "engaged_ms")
 """Figures that add up as they are."""
+
+ENGAGED: Final = frozenset(("engaged_ms", "scrolled", "scroll_sum"))
+"""Figures that events of engagement tell."""
 
 IDS: Final = ("client_id", "place_id", "origin_id", "entry_id", "exit_id")
 """Columns of visits that may stand for dimensions, which are looked up afterwards."""
@@ -88,7 +93,8 @@ class Slice(msgspec.Struct, frozen=True):
 class Question(msgspec.Struct, frozen=True):
     """What the relation has to tell. `raw`: from stored events, because the quarters of an hour that visits keep are
     too coarse, or know no properties. `bots`: None for all visits, else whether those of bots are meant. `sums`: the
-    figures wanted."""
+    figures wanted. `named`: which events the part of the filter that is about events is true for, where that is known;
+    for dimensions of visits and figures that are not in `ENGAGED`."""
 
     site_id: int
     dimensions: tuple[str, ...]
@@ -96,6 +102,7 @@ class Question(msgspec.Struct, frozen=True):
     bots: bool | None
     raw: bool
     sums: frozenset[str]
+    named: Named | None = None
 
     @property
     def of_events(self) -> bool:
@@ -134,6 +141,8 @@ class Relation:
 
     def parts(self) -> list[str]:
         """SELECTs of `Question.columns`: of visits that lie within one bucket, the short way, and of all others."""
+        if self._question.named is not None:
+            return [self._hits_inside(self._question.named), self._events_across()]
         if self._question.of_events:
             return [*self._events_inside(), self._events_across()]
         return [self._visits_inside(), self._visits_across()]
@@ -170,6 +179,14 @@ class Relation:
             f"(WITH across AS MATERIALIZED ({self._across_visits()})"
             f" SELECT {self._group(label)}, {label}, {self._list('v.')}{_WHO}, 1{self._figures(figures, again)}"
             f" FROM ({touched}) AS v WHERE {self._in_slice})"
+        )
+
+    def _hits_inside(self, named: Named) -> str:
+        label = self._label("v.started")
+        return (
+            f"SELECT {self._group(label)}, {label}, {self._list('v.')}{_WHO}, 1"
+            f"{self._figures(self._of_happenings(counts='1'), dict.fromkeys(WHOLE, '0'))}"
+            f" FROM {hits(named, self._inside_visits(), self._values, self._label)}"
         )
 
     def _events_inside(self) -> list[str]:
@@ -237,7 +254,9 @@ class Relation:
             visit += ", entered.page"
             entered = " LEFT JOIN actions AS entered ON entered.id = v.entry_id"
         of_events = self._split[1]
-        filtered = "" if of_events is None else f" AND {self._conditions.of(of_events)}"
+        filtered = ""
+        if of_events is not None and not isinstance(self._question.named, NamedEvents):
+            filtered = f" AND {self._conditions.of(of_events)}"
         views = "CASE WHEN h.name = 'page_view' THEN h.n ELSE 0 END"
         figures = f"sum(h.n) AS n, sum({views}) AS views, sum(h.engaged_ms) AS engaged_ms, max(h.scroll) AS scroll"
         if apart:
@@ -249,7 +268,14 @@ class Relation:
         )
 
     def _happenings(self, visits: str, *, timed: bool) -> str:
-        return stored_events(visits) if self._question.raw else elements(visits, self._question.sums, timed=timed)
+        if isinstance(self._question.named, NamedEvents):
+            return happenings(self._question.named, visits, self._values)
+        if not self._question.raw:
+            return elements(visits, self._question.sums, timed=timed)
+        # Engagement has properties too, but of what is counted it says nothing.
+        of_events, counted = self._split[1], not self._question.sums & ENGAGED
+        needed = counted and of_events is not None and needs_property(of_events)
+        return stored_events(visits, all_have_properties=needed)
 
     def _inside_visits(self) -> str:
         return (
@@ -308,14 +334,7 @@ class Relation:
 
     @cached_property
     def _split(self) -> tuple[Filter | None, Filter | None]:
-        """The part of the filter that visits alone decide, and the rest, which is decided event by event."""
-        condition = self._question.filter
-        if condition is None:
-            return None, None
-        parts = condition.filters if isinstance(condition, And) else (condition,)
-        of_visits = tuple(part for part in parts if not event_dimensions((), part))
-        rest = tuple(part for part in parts if event_dimensions((), part))
-        return And(of_visits) if of_visits else None, And(rest) if rest else None
+        return split(self._question.filter)
 
     @property
     def _of_visits_alone(self) -> str:
@@ -366,8 +385,7 @@ class Relation:
         own = [figures.get(name, "0") for name in (*WHOLE, *PARTS) if name in sums]
         return "".join(f", {figure}" for figure in [*own, *(again.get(name, "0") for name in WHOLE if name in sums)])
 
-    def _of_happenings(self) -> dict[str, str]:
-        counts = "(v.n > 0)::int"
+    def _of_happenings(self, counts: str = "(v.n > 0)::int") -> dict[str, str]:
         entered = self._entered() if self._question.sums & {"bounces", "entries"} else "1"
         return {
             "visits": counts,
