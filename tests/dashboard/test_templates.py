@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -31,6 +32,7 @@ from tests.dashboard.sample import BAD, LONG, PATH, RIGHT_TO_LEFT, page
 
 TEMPLATES = Path(web.__file__).parent / "templates"
 STATIC = Path(web.__file__).parent / "static"
+_IMPORTED = re.compile(r"""from "\./([a-z]+\.js)"""")
 VOID = {"meta", "link", "br", "input", "img", "hr"}
 NOT_MINE = {"script", "img", "style", "iframe", "object", "embed", "base"}
 SLOW = Problem("query_too_slow", "it took too long")
@@ -304,6 +306,18 @@ def test_the_other_language_is_a_link_to_the_same_view(templates: jinja2.Environ
     drawn = Drawn(draw(templates, "page", lang, view=view, page=page()))
     links = [attributes["href"] for _, attributes in drawn.elements if attributes.get("hreflang")]
     assert links == [f"?period=7d&lang={other}"]
+
+
+def test_modules_are_loaded_at_once_and_not_one_after_the_other(templates: jinja2.Environment) -> None:
+    directory = STATIC / "dashboard"
+    wanted: set[str] = set()
+    found = {"main.js"}
+    while found - wanted:
+        wanted |= found
+        found = {name for one in wanted for name in _IMPORTED.findall((directory / one).read_text("utf-8"))}
+    drawn = Drawn(draw(templates, "page", page=page()))
+    named = [each["href"] for tag, each in drawn.elements if tag == "link" and each["rel"] == "modulepreload"]
+    assert {url.rpartition("/")[2] for url in named} == wanted - {"main.js"}
 
 
 def test_templates_are_files_that_the_package_takes_along() -> None:
