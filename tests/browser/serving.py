@@ -13,7 +13,7 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
 import msgspec
@@ -108,6 +108,14 @@ class Service:
             answer: Json = json.loads(connection.getresponse().read())
         finally:
             connection.close()
+        return answer
+
+    def get(self, path: str, **query: str) -> Json:
+        """What is answered."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        with closing(connection):
+            connection.request("GET", f"{path}?{urlencode(query)}")
+            answer: Json = json.loads(connection.getresponse().read())
         return answer
 
     def settle(self) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from playwright.sync_api import Page
+
 from maicivy.core.sites import Site
 from tests.browser.serving import Pages, Row, Service
 from tests.standalone.processes import wait_until
 
 HOST = "shop.test"
+ICON = "<link rel=icon href=data:,>"
 FILLER = "<div style='height:3000px'></div>"
 
 
@@ -19,6 +22,8 @@ class Tracked:
         self.server = server
         self.pages = pages
         self.site: Site = server.site()
+        self.page: Page | None = None
+        """One whose requests a test answers itself, which it does only while it asks the page something."""
 
     def script(self, **attributes: str) -> str:
         """The element that people paste; `consent="required"` is an attribute more, `_404=""` is `data-404`."""
@@ -28,7 +33,7 @@ class Tracked:
 
     def put(self, path: str, html: str = "", **attributes: str) -> str:
         """Make a page with the tracker; its URL."""
-        self.pages[path] = f"<!doctype html><title>{path}</title><body>{self.script(**attributes)}{html}"
+        self.pages[path] = f"<!doctype html><title>{path}</title>{ICON}<body>{self.script(**attributes)}{html}"
         return self.url(path)
 
     def url(self, path: str) -> str:
@@ -38,10 +43,12 @@ class Tracked:
         """The events of the site, of the given types, in their order, once there are so many of them; never more."""
 
         def found() -> list[Row]:
+            if self.page is not None:
+                self.page.evaluate("0")
             return [row for row in self.server.events(self.site) if not kinds or row.event_type in kinds]
 
         wait_until(lambda: len(found()) >= number, 20, f"{number} events {kinds}")
-        rows = found()
+        rows = sorted(found(), key=lambda row: (row.created_at, row.id.int % 2**63))  # as visits order them
         assert len(rows) == number, [(row.event_type, row.page_url, row.event_data) for row in rows]
         return rows
 

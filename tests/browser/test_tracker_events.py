@@ -1,0 +1,345 @@
+"""The tracker in a real browser: what happens on pages, and that it arrives once, whatever happens on the way."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import pytest
+from playwright.sync_api import Page, Request, Route
+
+from tests.browser.chromium import Complaints
+from tests.browser.serving import Pages, Service
+from tests.browser.tracked import FILLER, Tracked
+from tests.standalone.processes import wait_until
+
+BATCH = "**/api/v1/analytics/event/batch"
+STAY = """<script>
+addEventListener("click", (event) => event.target.closest("a") && event.preventDefault());
+addEventListener("submit", (event) => event.preventDefault());
+</script>"""
+
+
+@pytest.fixture
+def tracked(server: Service, pages: Pages) -> Tracked:
+    return Tracked(server, pages)
+
+
+def test_pages_say_what_happens_before_and_after_the_script_has_come(page: Page, tracked: Tracked) -> None:
+    stub = "<script>window.maicivy = window.maicivy || function () { (maicivy.q = maicivy.q || []).push(arguments) };"
+    page.goto(tracked.put("/", stub + "maicivy('early'); maicivy('signup', {plan: 'pro', seats: 3})</script>"))
+    tracked.events(3)
+    page.evaluate("maicivy('Add to cart!'); maicivy('video:play', {at: 1.5}, {interactive: false})")
+    rows = tracked.events(5)
+    assert [(row.event_type, row.event_data) for row in rows] == [
+        ("page_view", {}),
+        ("early", {}),
+        ("signup", {"plan": "pro", "seats": 3}),
+        ("add_to_cart_", {}),
+        ("video:play", {"at": 1.5, "interactive": False}),
+    ]
+    assert {row.page_url for row in rows} == {tracked.url("/")}
+    assert tracked.figures("visits", "pageviews", "events", "bounce_rate") == [1, 1, 5, 0]
+    assert tracked.server.ask(tracked.site, ["visits"], dimensions=["visit:entry_page"]) == [
+        {"dimensions": ["/"], "metrics": [1]}
+    ]
+
+
+@pytest.mark.parametrize("call", ["maicivy()", "maicivy(null)", "maicivy('a', {f: 1n})", "maicivy('a', window)"])
+def test_nonsense_is_no_exception(call: str, page: Page, tracked: Tracked) -> None:
+    page.goto(tracked.put("/"))
+    tracked.events(1)
+    assert page.evaluate(f"[{call}]") == [None]
+    page.evaluate("maicivy('after')")
+    assert [row.event_type for row in tracked.events(2)] == ["page_view", "after"]
+
+
+def test_links_to_elsewhere_and_files_are_told_without_their_queries(page: Page, tracked: Tracked) -> None:
+    port = tracked.pages.port
+    tracked.pages["/deep/page"] = "<title>elsewhere</title>"
+    page.goto(
+        tracked.put(
+            "/",
+            f"""{STAY}
+            <a id=a href="http://elsewhere.test:{port}/deep/page?token=1#x"><b>elsewhere</b></a>
+            <a id=b href="/files/report.PDF?key=1">a file</a>
+            <a id=c href="http://cdn.test:{port}/movie.mp4">a file elsewhere</a>
+            <a id=d href="/export" download>a file by its attribute</a>
+            <a id=e href="/inside">inside</a> <a id=f href="mailto:a@b.test">mail</a> <a id=g href="#top">top</a>
+            <svg width=10 height=10><a id=h href="/drawn"><rect width=10 height=10 /></a></svg>
+            <a id=i>no link</a>""",
+        )
+    )
+    for name in "bcdefghi":
+        page.click(f"#{name}")
+    page.click("#a", button="middle")
+    page.click("#a", button="right")
+    page.click("#a b")
+    page.evaluate("maicivy('last')")
+    tracked.events(1, "last")
+    elsewhere = {"url": f"http://elsewhere.test:{port}/deep/page"}
+    told = [(row.event_type, row.event_data) for row in tracked.events(5, "outbound_click", "file_download")]
+    assert told == [
+        ("file_download", {"url": tracked.url("/files/report.PDF")}),
+        ("file_download", {"url": f"http://cdn.test:{port}/movie.mp4"}),
+        ("file_download", {"url": tracked.url("/export")}),
+        ("outbound_click", elsewhere),
+        ("outbound_click", elsewhere),
+    ]
+
+
+def test_what_leads_away_is_told_although_the_page_is_gone(page: Page, tracked: Tracked) -> None:
+    away = tracked.pages.url("/there", "elsewhere.test")
+    tracked.pages["/there"] = "<title>there</title>"
+    page.clock.install()
+    page.goto(tracked.put("/", f"<a href='{away}'>away</a>"))
+    tracked.events(1)
+    page.clock.fast_forward(2_000)
+    page.click("a")
+    page.wait_for_url(away)
+    assert Counter(row.event_type for row in tracked.events(4)) == Counter(
+        ["page_view", "click", "outbound_click", "engagement"]
+    )
+    assert len({row.visitor_id for row in tracked.events(4)}) == 1
+    assert tracked.figures("visits", "pageviews", "bounce_rate") == [1, 1, 0]
+
+
+def test_files_are_what_the_page_takes_for_files(page: Page, tracked: Tracked) -> None:
+    page.goto(tracked.put("/", f"{STAY}<a id=a href=/a.pdf>a</a><a id=b href=/b.stl>b</a>", downloads="stl|step"))
+    page.click("#a")
+    page.click("#b")
+    (row,) = tracked.events(1, "file_download")
+    assert row.event_data == {"url": tracked.url("/b.stl")}
+
+
+def test_forms_and_whatever_has_the_attribute(page: Page, tracked: Tracked) -> None:
+    page.goto(
+        tracked.put(
+            "/",
+            f"""{STAY}
+            <form id=plain><input name=secret value=hunter2 id=of-a-person><button>send</button></form>
+            <form id=named data-maicivy-event=newsletter data-maicivy-list=weekly><button>subscribe</button></form>
+            <form id=invalid><input required><button>never</button></form>
+            <button id=tagged data-maicivy-event="Sign up" data-maicivy-plan=pro data-maicivy-from-page=home data-x=1>
+            <i>up</i></button>""",
+        )
+    )
+    for selector in ("#plain button", "#named button", "#invalid button", "#tagged i"):
+        page.click(selector)
+    page.focus("#tagged")
+    page.keyboard.press("Enter")
+    rows = tracked.events(4, "form_submit", "newsletter", "sign_up")
+    assert [(row.event_type, row.event_data) for row in rows] == [
+        ("form_submit", {}),
+        ("newsletter", {"list": "weekly"}),
+        *[("sign_up", {"plan": "pro", "from-page": "home"})] * 2,
+    ]
+    assert "hunter2" not in str(tracked.server.events(tracked.site))
+
+
+def test_clicks_are_cells_of_the_page_that_the_heatmap_shows_and_nothing_else_counts(
+    page: Page, tracked: Tracked
+) -> None:
+    page.goto(tracked.put("/hot", FILLER + "<button id=named>buy</button>"))
+    tracked.events(1)
+    page.mouse.click(123, 456)
+    page.mouse.click(128, 451)
+    page.evaluate("scrollTo(0, 1000)")
+    page.wait_for_function("scrollY === 1000")
+    page.mouse.click(40, 9)
+    page.focus("button")
+    page.keyboard.press("Enter")  # nowhere
+    page.evaluate("document.querySelector('button').click()")
+    page.goto("about:blank")
+    rows = tracked.events(3, "click")
+    assert [row.event_data for row in rows] == [
+        {"x": 120, "y": 450, "interactive": False},
+        {"x": 120, "y": 450, "interactive": False},
+        {"x": 40, "y": 1000, "interactive": False},
+    ]
+    heat = tracked.server.get("/api/v1/analytics/heatmap", site_id=str(tracked.site.id), page_url="/hot")["data"]
+    assert [(cell["x"], cell["y"], cell["count"]) for cell in heat] == [(120, 450, 2), (40, 1000, 1)]
+    assert tracked.figures("visits", "pageviews", "bounce_rate") == [1, 1, 100]
+
+
+def test_a_page_that_there_is_not_says_so(page: Page, tracked: Tracked) -> None:
+    page.goto(tracked.put("/missing", _404=""))
+    page.evaluate("history.pushState({}, '', '/found')")
+    view, missing, _ = tracked.events(3, "page_view", "404")
+    assert (view.event_type, missing.event_type, missing.page_url) == ("page_view", "404", tracked.url("/missing"))
+    assert missing.event_data == {"interactive": False}
+
+
+def test_what_is_off_is_not_sent(page: Page, tracked: Tracked) -> None:
+    html = f"{STAY}<a href=http://elsewhere.test/>away</a><form><button>send</button></form>"
+    page.goto(tracked.put("/", html, off="page_view click outbound_click"))
+    page.click("a")
+    page.click("button")
+    assert [row.event_type for row in tracked.events(1)] == ["form_submit"]
+
+
+def test_a_second_copy_does_nothing(page: Page, tracked: Tracked) -> None:
+    page.goto(tracked.put("/", tracked.script()))
+    page.evaluate("maicivy('once')")
+    assert [row.event_type for row in tracked.events(2)] == ["page_view", "once"]
+
+
+@pytest.mark.parametrize("attribute", ["site", "domain", "website_id"])
+def test_a_site_has_three_names(attribute: str, page: Page, tracked: Tracked) -> None:
+    site = tracked.site
+    name = {"site": site.measurement_id, "domain": site.domain, "website_id": str(site.id)}[attribute]
+    script = (
+        f'<script defer src="{tracked.server.url}/js/maicivy.js" data-{attribute.replace("_", "-")}="{name}"></script>'
+    )
+    tracked.pages["/"] = f"<title>a</title>{script}"
+    page.goto(tracked.url("/"))
+    tracked.events(1)
+
+
+def test_the_pages_own_server_may_take_everything_under_another_name(page: Page, tracked: Tracked) -> None:
+    with page.expect_response("**/js/maicivy.js") as script:
+        page.goto(tracked.put("/"))
+    tracked.events(1)
+    tracked.pages["/s/code.js"] = (script.value.text(), "text/javascript", 200, {})
+    tracked.pages["/s/in"] = ("{}", "application/json", 202, {})
+    tracked.pages["/own"] = '<script defer src="/s/code.js" data-site="MC-1" data-api="in"></script>'
+    with page.expect_request("**/s/in") as request:
+        page.goto(tracked.url("/own"))
+    wait_until(lambda: tracked.pages.posted, 10, "the event")
+    ((path, body),) = tracked.pages.posted
+    assert path == "/s/in"
+    assert json.loads(body)[0]["page_url"] == tracked.url("/own")
+    assert request.value.headers["content-type"] == "text/plain;charset=UTF-8"
+    assert "cookie" not in request.value.all_headers()
+
+
+def test_no_preflight_is_needed(page: Page, tracked: Tracked) -> None:
+    asked: list[Request] = []
+    page.on("request", lambda request: asked.extend([request]))  # a method of a built-in type it does not take
+    page.goto(tracked.put("/"))
+    tracked.events(1)
+    (posted,) = [request for request in asked if request.method != "GET"]
+    assert posted.method == "POST"
+    safe = {"accept", "accept-language", "content-type", "referer", "user-agent", "origin", "accept-encoding", "host"}
+    own = {name for name in posted.all_headers() if not name.startswith(("sec-", ":", "content-length", "connection"))}
+    assert own <= safe, own
+    assert posted.headers["content-type"].startswith("text/plain")
+
+
+# ---- What happens on the way
+
+
+def test_what_happens_offline_arrives_once_with_its_own_time(page: Page, tracked: Tracked) -> None:
+    page.goto(tracked.put("/"))
+    tracked.events(1)
+    page.context.set_offline(True)
+    page.evaluate("maicivy('first'); history.pushState({}, '', '/second'); maicivy('last')")
+    assert len(tracked.server.events(tracked.site)) == 1
+    page.context.set_offline(False)
+    rows = tracked.events(4, "page_view", "first", "last")
+    assert [row.event_type for row in rows] == ["page_view", "first", "page_view", "last"]
+    assert tracked.figures("visits", "pageviews") == [1, 2]
+
+
+def test_what_is_refused_for_now_is_sent_again_later_and_later(
+    page: Page, tracked: Tracked, complaints: Complaints
+) -> None:
+    complaints.expect("status of (429|500|503)")
+    bodies: list[list[dict[str, object]]] = []
+    answers = [429, 500, 503]
+
+    def refuse(route: Route) -> None:
+        bodies.append(json.loads(route.request.post_data or ""))
+        if answers:
+            route.fulfill(status=answers.pop(), headers={"Access-Control-Allow-Origin": "*"})
+        else:
+            route.continue_()
+
+    page.route(BATCH, refuse)
+    page.clock.install()
+    page.goto(tracked.put("/"))
+    for attempt, wait_s in enumerate((0, 1, 2, 4)):
+        began = page.evaluate("Date.now()")
+        wait_until(lambda: page.clock.fast_forward(200) or len(bodies) > attempt, 20, "the next attempt")  # noqa: B023
+        assert page.evaluate("Date.now()") - began >= 500 * wait_s, "and up to three times that, by chance"
+    tracked.page = page
+    (view,) = tracked.events(1)
+    assert [len(body) for body in bodies] == [1, 1, 1, 1]
+    assert {body[0]["id"] for body in bodies} == {view.id.hex}
+    assert ["timestamp" in body[0] for body in bodies] == [False, True, True, True]
+
+
+def test_an_event_whose_answer_was_lost_is_no_second_event(
+    page: Page, tracked: Tracked, complaints: Complaints
+) -> None:
+    complaints.expect("net::ERR_")
+    lost: list[int] = []
+    tried: list[int] = []
+
+    def lose(route: Route) -> None:
+        tried.append(1)
+        if lost:
+            route.continue_()
+        else:
+            lost.append(route.fetch().status)
+            route.abort("connectionreset")
+
+    page.route(BATCH, lose)
+    page.clock.install()
+    tracked.page = page
+    page.goto(tracked.put("/"))
+    tracked.events(1)
+    assert lost == [202]
+    with page.expect_response(BATCH):
+        wait_until(lambda: page.clock.fast_forward(100) or len(tried) > 1, 20, "it to be sent again")
+    tracked.events(1)
+
+
+def test_what_is_refused_for_good_is_not_sent_again(page: Page, tracked: Tracked, complaints: Complaints) -> None:
+    complaints.expect("status of 400")
+    attempts: list[int] = []
+
+    def refuse(route: Route) -> None:
+        attempts.append(1)
+        route.fulfill(status=400, headers={"Access-Control-Allow-Origin": "*"})
+
+    page.route(BATCH, refuse)
+    page.clock.install()
+    with page.expect_response(BATCH):
+        page.goto(tracked.put("/"))
+    page.clock.fast_forward(600_000)
+    page.evaluate("maicivy('next')")
+    wait_until(lambda: page.evaluate("1") and len(attempts) == 2, 10, "the next event")
+
+
+def test_whoever_is_blocked_gives_up(page: Page, tracked: Tracked, complaints: Complaints) -> None:
+    complaints.expect("net::ERR_BLOCKED_BY_CLIENT")
+    attempts: list[int] = []
+
+    def block(route: Route) -> None:
+        attempts.append(1)
+        route.abort("blockedbyclient")
+
+    page.route(BATCH, block)
+    page.clock.install()
+    page.goto(tracked.put("/"))
+    wait_until(lambda: page.clock.fast_forward(10_000) or len(attempts) == 9, 30, "nine attempts")
+    page.clock.fast_forward(3_600_000)
+    page.evaluate("maicivy('next')")
+    wait_until(lambda: page.evaluate("1") and len(attempts) == 10, 10, "what happens next to be tried once")
+    page.clock.fast_forward(3_600_000)
+    page.evaluate("1")
+    assert len(attempts) == 10
+
+
+def test_much_at_once_goes_in_portions_that_may_outlive_the_page(page: Page, tracked: Tracked) -> None:
+    sizes: list[int] = []
+    page.on("request", lambda request: sizes.append(len(request.post_data_buffer or b"")))
+    page.goto(tracked.put("/"))
+    tracked.events(1)
+    page.evaluate("for (let n = 0; n < 90; n++) maicivy('tick', {n, text: '\\u00e9'.repeat(50)})")
+    page.goto("about:blank")
+    rows = tracked.events(90, "tick")
+    assert sorted(row.event_data["n"] for row in rows) == list(range(90))
+    assert max(sizes) < 20_000
+    assert sum(size for size in sizes if size) < 64 << 10
