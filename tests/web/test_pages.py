@@ -78,7 +78,7 @@ def test_every_link_of_a_page_leads_somewhere(client: FlaskClient, path: str) ->
         if link.startswith("#"):
             assert link[1:] in page.ids, link
         else:
-            assert client.get(link).status_code in (200, 503), link
+            assert client.get(link, follow_redirects=True).status_code in (200, 503), link
 
 
 def test_the_docs_page_shows_every_path_and_every_error_code(client: FlaskClient) -> None:
