@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.figures import Scene
-from bench.rows import collecting, enduring, hosting, keeping, querying, reading, visiting, watching
+from bench.rows import collecting, drawing, enduring, hosting, keeping, querying, reading, visiting, watching
 
 SCENES: tuple[Scene, ...] = (
     collecting.SCENE,
@@ -13,6 +13,7 @@ SCENES: tuple[Scene, ...] = (
     watching.SCENE,
     hosting.SCENE,
     querying.SCENE,
+    drawing.SCENE,
     *keeping.SCENES,
 )
 TITLES: dict[str, str] = {row: title for scene in SCENES for row, title in scene.rows.items()}
