@@ -32,7 +32,7 @@ from tests.dashboard.sample import BAD, LONG, PATH, RIGHT_TO_LEFT, page
 
 TEMPLATES = Path(web.__file__).parent / "templates"
 STATIC = Path(web.__file__).parent / "static"
-_IMPORTED = re.compile(r"""from "\./([a-z]+\.js)"""")
+_IMPORTED = re.compile(r'from "\./([a-z]+\.js)"')
 VOID = {"meta", "link", "br", "input", "img", "hr"}
 NOT_MINE = {"script", "img", "style", "iframe", "object", "embed", "base"}
 SLOW = Problem("query_too_slow", "it took too long")
