@@ -144,7 +144,7 @@ class Relation:
         if self._question.named is not None:
             return [self._hits_inside(self._question.named), self._events_across()]
         if self._question.of_events:
-            return [*self._events_inside(), self._events_across()]
+            return [self._events_inside(), self._events_across()]
         return [self._visits_inside(), self._visits_across()]
 
     def _visits_inside(self) -> str:
@@ -189,27 +189,60 @@ class Relation:
             f" FROM {hits(named, self._inside_visits(), self._values, self._label)}"
         )
 
-    def _events_inside(self) -> list[str]:
+    def _events_inside(self) -> str:
+        if not self._question.raw:
+            return self._elements_inside()
         label = self._label("v.started")
-        visits = self._inside_visits()
-        kinds = [(visits, False)]
-        if self._tells_elements_apart:
-            kinds = [
-                (f"{visits} AND v.shape >= {Shape.PLAIN:d}", True),
-                (f"{visits} AND v.shape < {Shape.PLAIN:d}", False),
-            ]
-        return [
+        return (
             f"SELECT {self._group(label)}, {label}, {self._list('v.')}{_WHO}, (v.n > 0)::int"
             f"{self._figures(self._of_happenings(), dict.fromkeys(WHOLE, '0'))}"
-            f" FROM ({self._happened(some, '', self._in_slice_time, apart=apart)}) AS v"
-            for some, apart in kinds
+            f" FROM ({self._happened(self._inside_visits(), '', self._in_slice_time)}) AS v"
+        )
+
+    def _elements_inside(self) -> str:
+        """The same of elements, which are added up by visit only where one visit may have several with the same
+        values; those of visitors who have no other visit, and no two such elements, are added up over all of them."""
+        question = self._question
+        apart = f"v.shape & {Shape.PLAIN:d} <> 0" if self._tells_elements_apart else "v.is_one"
+        is_single = f"v.shape & {Shape.SINGLE:d} <> 0"
+        label = self._label("v.started")
+        keys = {
+            "who": f"CASE WHEN {is_single} AND {apart} THEN NULL ELSE v.visitor_id END",
+            "visit": f"CASE WHEN {apart} THEN NULL ELSE v.started END",
+        }
+        # Of who is not told apart from others days do not matter, unless groups are made of them.
+        if len(set(self._part.groups)) == 1:
+            keys["bucket"] = f"CASE WHEN {is_single} THEN NULL ELSE {label} END"
+            single = "v.bucket IS NULL"
+        else:
+            keys |= {"bucket": label, "is_single": is_single}
+            single = "v.is_single"
+        is_bot = str(question.bots).lower()
+        if question.bots is None:
+            keys["is_bot"], is_bot = "v.bot <> 0", "v.is_bot"
+        figures = {name: text for name, text in self._of_happenings().items() if name in {*question.sums, "visits"}}
+        sums = [
+            f"sum({text}) AS {name}"
+            if name in PARTS
+            else f"CASE WHEN {keys['visit']} IS NULL THEN sum({text}) ELSE max({text}) END AS {name}"
+            for name, text in figures.items()
         ]
+        shown = [f"{text} AS {name}" for name, text in keys.items()]
+        happened = self._happened(self._inside_visits(), "", "true", apart=True)
+        numbers = ", ".join(str(n + 1) for n in range(len(keys) + len(question.dims)))
+        summed = (
+            f"SELECT {', '.join(shown)}, {self._list('v.')}{', '.join(sums)} FROM ({happened}) AS v GROUP BY {numbers}"
+        )
+        own = {name: f"v.{name}" for name in figures}
+        who = f"CASE WHEN {single} THEN NULL ELSE v.who END"
+        return (
+            f"SELECT {self._group('v.bucket')}, v.bucket, {self._list('v.')}{who}, {is_bot}, v.visits"
+            f"{self._figures(own, dict.fromkeys(WHOLE, '0'))} FROM ({summed}) AS v"
+        )
 
     @property
     def _tells_elements_apart(self) -> bool:
         """Whether of a visit that has each page in one element only, no two elements belong together."""
-        if self._question.raw:
-            return False
         return "event:page" in self._question.dimensions or _names_one_page(self._question.filter)
 
     def _events_across(self) -> str:
@@ -238,8 +271,8 @@ class Relation:
         )
 
     def _happened(self, visits: str, bucket: str, condition: str, *, apart: bool = False) -> str:
-        """What happened in `visits` added up by visit, bucket and values of the dimensions; `apart` where there is
-        nothing to add, because no two elements of a visit have the same values."""
+        """What happened in `visits` added up by visit, bucket and values of the dimensions; `apart`: not added up, with
+        `is_one`: it is all that happened in the visit."""
         dims, keys = [], []
         for dim, name in zip(self._question.dims, self._question.dimensions, strict=True):
             dims.append(f"v.{dim}" if name.startswith("visit:") else f"{self._conditions.happening(name)} AS {dim}")
@@ -260,7 +293,7 @@ class Relation:
         views = "CASE WHEN h.name = 'page_view' THEN h.n ELSE 0 END"
         figures = f"sum(h.n) AS n, sum({views}) AS views, sum(h.engaged_ms) AS engaged_ms, max(h.scroll) AS scroll"
         if apart:
-            figures = f"h.n, {views} AS views, h.engaged_ms, h.scroll"
+            figures = f"cardinality(v.actions) = 1 AS is_one, h.n, {views} AS views, h.engaged_ms, h.scroll"
         group = "" if apart else f" GROUP BY {', '.join([visit, *keys, *(['bucket'] if bucket else [])])}"
         return (
             f"SELECT {', '.join([visit, *dims, *([bucket] if bucket else [])])}, {figures}"
