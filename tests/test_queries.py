@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -442,3 +442,23 @@ def test_without_the_cache_the_answer_is_computed() -> None:
     cache = FakeCache()
     cache.away = True
     assert ask(FakeStore(rows(1)), cache).results == [Result([1], [])]
+
+
+def test_when_a_site_began_is_looked_up_once_a_minute_and_again_at_once_while_there_is_nothing() -> None:
+    class Beginning(FakeStore):
+        began: datetime | None = None
+        looked_up = 0
+
+        def first_moment(self, site_id: int) -> datetime | None:
+            self.looked_up += 1
+            return self.began
+
+    store = Beginning()
+    queries = Queries(store, FakeCache(), ZoneInfo("UTC"))
+    assert [queries.first_moment(SITE, NOW) for _ in range(2)] == [None, None]
+    store.began = at("2026-01-01T00:00:00Z")
+    told = [queries.first_moment(SITE, NOW + timedelta(seconds=seconds)) for seconds in (0, 59, 60, 61)]
+    assert (told, store.looked_up) == ([store.began] * 4, 4)
+    for number in range(2000):
+        queries.first_moment(Site(number), NOW)
+    assert len(queries._first) == 1000

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
@@ -153,8 +154,7 @@ def table(lists: Lists, spec: PanelSpec, listing: Listing, questions: Questions,
             cells.append((*before, value, *named, *map(_cell, result.metrics)))
         if (left := total - len(results)) > 0:
             cells.append((f"{left} more rows are not in this file", *[""] * (len(columns) - 1)))
-    last = questions.period()
-    days = f"{last.start:%Y-%m-%d}-{last.end:%Y-%m-%d}"
+    days = f"{questions.start:%Y-%m-%d}-{questions.end - timedelta(microseconds=1):%Y-%m-%d}"
     file = _NO_FILE_NAME.sub("-", f"{site_name(site)}-{spec.key}-{days}").strip("-")
     return Table(file, columns, cells)
 

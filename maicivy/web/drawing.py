@@ -21,7 +21,7 @@ from maicivy.dashboard.formats import Formats, formats_for
 from maicivy.dashboard.view import View
 from maicivy.geo.package import credit_for
 from maicivy.web.context import parts
-from maicivy.web.unlocking import LIFE_H
+from maicivy.web.unlocking import LIFE_H, is_unlocked
 
 START: Final = "/dashboard"
 
@@ -52,6 +52,7 @@ def drawn(template: str, view: View | None, *, is_private: bool, status: int = 2
         t=formats.t,
         nonce=nonce,
         status=status,
+        is_unlocked=is_unlocked(parts().settings, request.environ, parts().now()),
         version=__version__,
         credit=credit_for(parts().atlas),
         demo_url="/" if parts().settings.demo else "",

@@ -491,7 +491,9 @@ def test_a_form_leads_to_pages_of_ours_only() -> None:
 
 
 def test_locking_ends_it(client: FlaskClient) -> None:
+    assert "/dashboard/lock" not in shown(client.get("/dashboard/1")).links
     unlocked(client)
+    assert "/dashboard/lock" in shown(client.get("/dashboard/1")).links
     assert client.post("/dashboard/lock").status_code == 302
     assert client.get("/dashboard/secret.test").status_code == 401
 
