@@ -88,6 +88,7 @@ def test_nothing_keeps_people_from_the_other_pages(
     assert axe(page) == []
     shown(page, server.url + path, "dark", 360)
     assert axe(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360, "nothing sticks out at the side"
 
 
 def test_nothing_keeps_people_from_what_is_said_of_the_api(server: Service, page: Page) -> None:
