@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -127,6 +128,37 @@ def test_any_site_may_load_the_script(client: FlaskClient) -> None:
     assert response.headers.getlist("Access-Control-Allow-Origin") == ["*"]
     assert response.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
     assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+DOC = (Path(__file__).parents[2] / "docs" / "tracker.md").read_text(encoding="utf-8")
+SOURCE = (assets._DIRECTORY / tracker.SCRIPT).read_text()
+
+
+def first_column(heading: str) -> list[str]:
+    section = DOC[DOC.index(heading) :].partition("\n## ")[0]
+    return re.findall(r"^\| `([\w-]+)` \|", section, re.M)
+
+
+def test_the_doc_lists_every_event_that_is_sent() -> None:
+    assert sorted(first_column("## What it sends")) == sorted(set(re.findall(r'send\("(\w+)"', SOURCE)))
+
+
+def test_the_doc_lists_every_option() -> None:
+    read = {*re.findall(r"options\.(\w+)", SOURCE), *re.findall(r"\"?(\w+)\"? in options", SOURCE)}
+    attributes = {"data-" + re.sub(r"[A-Z]", lambda capital: "-" + capital[0].lower(), name) for name in read}
+    assert sorted(first_column("## Options")) == sorted(attributes)
+
+
+def test_the_doc_tells_the_default_of_the_files_and_of_the_address() -> None:
+    for name in ("downloads", "api"):
+        (default,) = re.findall(rf'options\.{name} \|\| "([^"]+)"', SOURCE)
+        assert f"| `data-{name}` | `{default.replace('|', chr(92) + '|')}` |" in DOC
+
+
+def test_the_doc_shows_the_hash_of_the_script_as_it_is(client: FlaskClient) -> None:
+    told = client.get("/js/maicivy.json").get_json()
+    assert set(re.findall(r"/js/maicivy\.[0-9a-f]+\.js", DOC)) == {told["script"]}, told
+    assert set(re.findall(r"sha384-[\w/+=]+", DOC)) == {told["integrity"]}, told
 
 
 PAGE = "https://example.org/pricing?utm_source=mail&secret=1"
