@@ -28,7 +28,7 @@ from typing import Any
 import psycopg
 import pytest
 import redis
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
 from maicivy.config import Settings
 from tests.browser.axe import violations
@@ -40,6 +40,7 @@ from tests.conftest import _beside
 @pytest.fixture(scope="session")
 def playwright() -> Iterator[Playwright]:
     """What drives browsers."""
+    expect.set_options(timeout=15_000)  # long enough for a machine that is busy, as the timeout of contexts is
     with sync_playwright() as playwright:
         yield playwright
 

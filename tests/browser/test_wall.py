@@ -8,7 +8,7 @@ from typing import Any
 from playwright.sync_api import Page, Route, expect
 
 from maicivy.core.sites import Site
-from tests.browser.chromium import USER_AGENT, Complaints
+from tests.browser.chromium import USER_AGENT
 from tests.browser.serving import Service
 
 LIVE = '[data-live-state="on"]'
@@ -67,21 +67,6 @@ def test_a_phone_scrolls_one_way_only(page: Page, server: Service) -> None:
     send(server, site, view("/" + "long" * 100))
     expect(rows(page)).to_have_count(1)
     assert page.evaluate("document.documentElement.scrollWidth") == 360
-
-
-def test_after_the_server_was_away_it_is_live_again_and_knows_what_it_missed(
-    page: Page, server: Service, complaints: Complaints
-) -> None:
-    complaints.expect("ERR_CONNECTION_REFUSED|ERR_EMPTY_RESPONSE|ERR_SOCKET_NOT_CONNECTED|WebSocket connection")
-    site = watch(page, server)
-    state = page.locator("[data-live-state]")
-    with server.away():
-        expect(state).to_have_attribute("data-live-state", "off")
-        expect(state).to_have_text("Connection lost. Trying again…")
-    send(server, site, view("/meanwhile"))
-    page.evaluate("dispatchEvent(new Event('online'))")
-    expect(state).to_have_attribute("data-live-state", "on")
-    expect(page.locator("[data-part=pages] li")).to_contain_text("/meanwhile")
 
 
 def test_hostile_strings_are_text_and_no_longer_than_a_line(page: Page, server: Service) -> None:

@@ -137,7 +137,9 @@ export function isPlain(click) {
 export function urlOf(form, submitter = null) {
   const url = new URL(form.action);
   const fields = [...new FormData(form, submitter)].filter(([, value]) => value !== "");
-  url.search = new URLSearchParams(fields).toString();
+  // As the server writes its own links, so that equal views have equal addresses.
+  const encoded = new URLSearchParams(fields).toString().replaceAll("+", "%20");
+  url.search = encoded.replace(/%(2C|2F|3A)/g, decodeURIComponent);
   return url;
 }
 
