@@ -19,6 +19,17 @@ def client_address(environ: Mapping[str, Any], trusted_proxies: int) -> str:
     return _without_port(forwarded[-min(trusted_proxies, len(forwarded))]) if forwarded else remote
 
 
+def client_scheme(environ: Mapping[str, Any], trusted_proxies: int) -> str:
+    """`https` or `http`, as the client sees it: TLS often ends at a proxy, whose `X-Forwarded-Proto` counts if proxies
+    are trusted."""
+    if trusted_proxies:
+        told = [item.strip().lower() for item in environ.get("HTTP_X_FORWARDED_PROTO", "").split(",") if item.strip()]
+        found = told[-min(trusted_proxies, len(told))] if told else ""
+        if found in ("http", "https"):
+            return str(found)
+    return str(environ["wsgi.url_scheme"])
+
+
 def asks_not_to_be_tracked(environ: Mapping[str, Any]) -> bool:
     """Whether the browser sends Do Not Track or Global Privacy Control."""
     return environ.get("HTTP_DNT") == "1" or environ.get("HTTP_SEC_GPC") == "1"

@@ -23,7 +23,7 @@ from maicivy.errors import RateLimited, Refusal
 from maicivy.logs import REQUEST_ID
 from maicivy.web import drawing, errors
 from maicivy.web.bodies import read_body
-from maicivy.web.context import parts
+from maicivy.web.context import is_secure, origin, parts
 from maicivy.web.drawing import drawn, formats_of, locked, moved
 from maicivy.web.reports import csv_bytes
 from maicivy.web.sites import is_admin, is_token, readable_site
@@ -79,7 +79,7 @@ def site(reference: str) -> Response:
     is_private = not shown.is_public
     if wanted is not None:
         return drawn("parts", view, is_private=is_private, page=page, path=path, parts=wanted)
-    snippets = onboarding.snippets(request.host_url.rstrip("/"), shown) if page.state == "new" else ()
+    snippets = onboarding.snippets(origin(), shown) if page.state == "new" else ()
     return drawn("page", view, is_private=is_private, page=page, path=path, snippets=snippets)
 
 
@@ -167,7 +167,7 @@ def take_token() -> Response:
         return locked(401, "unauthorized", following)
     parts().guesses.forget(client)
     response = moved(following)
-    unlock(response, parts().settings, parts().now(), request.is_secure)
+    unlock(response, parts().settings, parts().now(), is_secure())
     return response
 
 
@@ -176,7 +176,7 @@ def give_back() -> Response:
     """Forgets that the browser may read what is not public."""
     _posted()
     response = moved(drawing.START)
-    lock(response, request.is_secure)
+    lock(response, is_secure())
     return response
 
 

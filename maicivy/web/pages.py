@@ -18,7 +18,7 @@ from markupsafe import Markup, escape
 
 from maicivy import __version__
 from maicivy.geo.package import credit_for
-from maicivy.web.context import parts
+from maicivy.web.context import origin, parts
 from maicivy.web.openapi import document
 from maicivy.web.openapi.outline import outline
 from maicivy.web.params import Query
@@ -46,7 +46,7 @@ def index() -> Response:
 @blueprint.get("/api/docs")
 def docs() -> Response:
     """The OpenAPI document, for people."""
-    return _page(_docs(request.host_url.rstrip("/"), _credit()))
+    return _page(_docs(origin(), _credit()))
 
 
 @blueprint.get("/api/docs.css")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maicivy.core.senders import asks_not_to_be_tracked, client_address
+from maicivy.core.senders import asks_not_to_be_tracked, client_address, client_scheme
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,26 @@ from maicivy.core.senders import asks_not_to_be_tracked, client_address
 )
 def test_dnt_and_gpc_are_recognised(environ: dict[str, str], asks: bool) -> None:
     assert asks_not_to_be_tracked(environ) is asks
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "trusted", "scheme"),
+    [
+        (None, 0, "http"),
+        ("https", 0, "http"),
+        ("https", 1, "https"),
+        ("HTTPS", 1, "https"),
+        ("http, https", 1, "https"),
+        ("http, https", 2, "http"),
+        ("https", 2, "https"),
+        ("javascript", 1, "http"),
+        (" , ", 1, "http"),
+        (None, 1, "http"),
+    ],
+)
+def test_tls_may_end_at_a_proxy_that_is_trusted(forwarded: str | None, trusted: int, scheme: str) -> None:
+    environ = {"wsgi.url_scheme": "http"} | ({} if forwarded is None else {"HTTP_X_FORWARDED_PROTO": forwarded})
+    assert client_scheme(environ, trusted) == scheme
 
 
 @pytest.mark.parametrize(
