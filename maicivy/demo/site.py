@@ -1,7 +1,7 @@
 """The demo's Flask application: a landing page that shows the numbers move, a CV by theme, projects, letters.
 
 `/cv?theme=...` and `/letters` are the pages of seed 001. Everything is rendered on the server and works without
-scripts; the one script sends clicks with their position and fills the live page.
+scripts: one fills the live page, and maicivy's own tells what only a browser can.
 """
 
 from __future__ import annotations

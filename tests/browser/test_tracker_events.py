@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 from playwright.sync_api import Page, Request, Route
 
+from maicivy.core.sites import DEFAULT
 from tests.browser.chromium import Complaints
 from tests.browser.serving import Pages, Service
 from tests.browser.tracked import FILLER, Tracked
@@ -18,6 +19,11 @@ STAY = """<script>
 addEventListener("click", (event) => event.target.closest("a") && event.preventDefault());
 addEventListener("submit", (event) => event.preventDefault());
 </script>"""
+
+
+@pytest.fixture(scope="module")
+def server_environ() -> dict[str, str]:
+    return {"MAICIVY_DEMO": "1"}
 
 
 @pytest.fixture
@@ -224,6 +230,21 @@ def test_no_preflight_is_needed(page: Page, tracked: Tracked) -> None:
     own = {name for name in posted.all_headers() if not name.startswith(("sec-", ":", "content-length", "connection"))}
     assert own <= safe, own
     assert posted.headers["content-type"].startswith("text/plain")
+
+
+def test_beside_the_hook_the_script_tells_of_the_same_visitor(page: Page, tracked: Tracked) -> None:
+    """On the demo site, whose views are recorded by its server."""
+    tracked.site = DEFAULT
+    page.goto(f"{tracked.server.url}/")
+    page.click("main a[href^='/cv']")
+    page.wait_for_url("**/cv?theme=backend")
+    views = tracked.events(2, "page_view")
+    (button,) = tracked.events(1, "button_click")
+    (click,) = tracked.events(1, "click")
+    assert [view.page_url for view in views] == ["/", "/cv?theme=backend"]
+    assert button.event_data == {"button": "open_cv"}
+    assert click.event_data.keys() == {"x", "y", "interactive"}
+    assert len({row.visitor_id for row in (*views, button, click)}) == 1
 
 
 # ---- What happens on the way
