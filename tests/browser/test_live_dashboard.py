@@ -154,6 +154,17 @@ def test_a_part_that_does_not_come_stays_and_is_marked_until_it_does(
     expect(page.locator("[data-stale]")).to_have_count(0)
 
 
+def test_a_reader_who_may_not_see_it_any_more_is_told_so_by_the_page(
+    page: Page, server: Service, fresh: Site, complaints: Complaints
+) -> None:
+    complaints.expect("401")
+    look(page, server, fresh)
+    page.route("**/*parts=*", lambda route: route.fulfill(status=401, body=""))
+    with page.expect_navigation():
+        send(server, fresh, view("/second"))
+    assert not is_same(page)
+
+
 def test_focus_selection_and_what_is_open_outlast_what_is_drawn_anew(page: Page, server: Service, fresh: Site) -> None:
     page.set_viewport_size({"width": 1000, "height": 3000})
     look(page, server, fresh)
@@ -198,6 +209,8 @@ def test_going_back_leads_to_where_one_was_on_the_page(page: Page, server: Servi
     page.go_back()
     expect(page.locator(".chip")).to_have_count(0)
     wait_until(lambda: abs(page.evaluate("scrollY") - at) < 100, 5, "the page to be scrolled")
+    page.reload()
+    assert abs(page.evaluate("scrollY") - at) < 100
 
 
 def test_a_menu_is_closed_by_what_is_chosen_by_escape_and_by_a_click_elsewhere(
@@ -302,6 +315,18 @@ def test_a_row_of_the_details_filters_the_page_below(page: Page, server: Service
     expect(page.locator(".chip")).to_have_count(0)
     assert page.url == home
     assert is_same(page)
+
+
+def test_details_that_are_a_page_of_their_own_are_searched_in_place(page: Page, server: Service, seen: Site) -> None:
+    page.goto(f"{server.url}/dashboard/{seen.domain}/details/pages")
+    page.evaluate("window.same = true")
+    page.locator("input[type=search]").press_sequentially("PAGE/1")
+    expect(page.locator("tbody tr")).to_have_count(3)
+    assert is_same(page)
+    page.locator('tr[data-key$=" /page/10"] a[data-nav]').click()
+    expect(page.locator(".chip")).to_contain_text("/page/10")
+    page.go_back()
+    expect(page.locator("tbody tr")).to_have_count(3)
 
 
 def test_arrow_keys_go_from_point_to_point_of_a_chart(page: Page, server: Service, seen: Site) -> None:

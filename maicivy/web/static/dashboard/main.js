@@ -31,7 +31,9 @@ navigation.addEventListener("arrive", () => {
   chartsChanged();
 });
 parts.addEventListener("shown", chartsChanged);
-parts.addEventListener("renew", () => navigation.go(navigation.home, { replace: true }));
+parts.addEventListener("renew", () => {
+  if (!document.querySelector("dialog[open]")) navigation.go(navigation.home, { replace: true });
+});
 
 new DetailsDialog(navigation);
 watchCharts();

@@ -19,6 +19,7 @@ export class Navigation extends EventTarget {
   constructor() {
     super();
     history.scrollRestoration = "manual";
+    if (history.state?.scroll) scrollTo(0, history.state.scroll); // loaded anew where one was
     document.addEventListener("click", (click) => this.#follow(click));
     document.addEventListener("submit", (submit) => this.#send(submit));
     document.addEventListener("change", ({ target }) => this.#notice(target));

@@ -127,8 +127,9 @@ export class Parts extends EventTarget {
       if (this.#asking !== asking) return;
       this.#show(names, drawn);
       this.#failures = 0;
-    } catch {
+    } catch (error) {
       if (this.#asking !== asking) return; // the page is another one now
+      if (error instanceof Locked) location.reload();
       this.#failures = Math.min(this.#failures + 1, 10);
       for (const name of names) {
         this.#changed.add(name);
@@ -167,8 +168,12 @@ function urlOf(address, names) {
   return url;
 }
 
+/** The site is not for this reader any more: the page as a whole says so, and how it can be opened. */
+class Locked extends Error {}
+
 async function answered(url, signal) {
   const response = await fetch(url, { signal, headers: { Accept: "text/html" } });
+  if ([401, 403].includes(response.status)) throw new Locked();
   if (!response.ok) throw new Error(String(response.status));
   const template = document.createElement("template");
   template.innerHTML = await response.text();
