@@ -192,3 +192,11 @@ def test_each_card_shows_one_panel() -> None:
 
 def test_another_range_has_intervals_of_its_own() -> None:
     assert View(interval="hour").with_period("12mo").interval == ""
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(NAMES) | st.text(max_size=5), st.text(max_size=40)), max_size=6))
+def test_any_parameters_are_a_view_or_a_refusal(pairs: list[tuple[str, str]]) -> None:
+    with suppress(Refusal):
+        view = read_view(pairs)
+        assert read_view(view.pairs()) == view

@@ -11,7 +11,7 @@ from maicivy.bootstrap import Maicivy
 from maicivy.core.answers import Answer
 from maicivy.core.events import Event, Traits
 from maicivy.core.ports import Parcel
-from maicivy.core.query_language import read
+from maicivy.core.query_language import Question, read
 from maicivy.core.sites import Site
 from maicivy.dashboard.asking import PARTS, Asking
 from maicivy.dashboard.page import Page, Panel
@@ -96,3 +96,20 @@ def ask(parts: Maicivy, now: datetime = NOW, **body: Any) -> Answer:
     """What the API answers."""
     said = {"site_id": 1, "metrics": ["visitors"], "date_range": "28d"} | body
     return parts.queries.answer(read(said), Site(1), now)
+
+
+class Failing:
+    """Stands for the query engine, which fails for some of the questions."""
+
+    def __init__(self, parts: Maicivy, error: Exception, *dimensions: str) -> None:
+        self._parts = parts
+        self._error = error
+        self._dimensions = dimensions
+
+    def first_moment(self, site: Site, now: datetime) -> datetime | None:
+        return self._parts.queries.first_moment(site, now)
+
+    def answer(self, question: Question, site: Site, now: datetime) -> Answer:
+        if set(question.dimensions) & set(self._dimensions) or not self._dimensions:
+            raise self._error
+        return self._parts.queries.answer(question, site, now)
