@@ -26,7 +26,7 @@ EXPECTED = (
     ("plan:", ["page_view", "signup"]),
     ("data-maicivy-event", ["page_view", "signup", "newsletter"]),
     ("data-hash", ["click"]),
-    ("data-404", ["page_view", "404"]),
+    ("data-404", ["page_view", "not_found"]),
     ("", ["page_view"]),
 )
 

@@ -171,8 +171,8 @@ def test_clicks_are_cells_of_the_page_that_the_heatmap_shows_and_nothing_else_co
 def test_a_page_that_there_is_not_says_so(page: Page, tracked: Tracked) -> None:
     page.goto(tracked.put("/missing", _404=""))
     page.evaluate("history.pushState({}, '', '/found')")
-    view, missing, _ = tracked.events(3, "page_view", "404")
-    assert (view.event_type, missing.event_type, missing.page_url) == ("page_view", "404", tracked.url("/missing"))
+    view, missing, _ = tracked.events(3, "page_view", "not_found")
+    assert (view.event_type, missing.event_type, missing.page_url) == ("page_view", "not_found", tracked.url("/missing"))
     assert missing.event_data == {"interactive": False}
 
 

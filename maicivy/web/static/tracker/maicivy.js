@@ -127,7 +127,7 @@
       engaged = bottom = since = 0;
       look();
       send("page_view");
-      if (isMissing) send("404", {}, quiet);
+      if (isMissing) send("not_found", {}, quiet);
       for (const call of calls.splice(0)) track(...call);
     }
 
