@@ -148,6 +148,14 @@ def moments(reference: str) -> Response:
     )
 
 
+@blueprint.get("/dashboard/unlock")
+def ask_for_token() -> Response:
+    """The form that takes the admin token, for whoever wants to see more than what is public."""
+    if request.args:
+        raise Refusal("unknown_parameter", "this page takes no parameters", next(iter(request.args))[:64])
+    return locked(200 if parts().settings.admin_token else 403, "", drawing.START)
+
+
 @blueprint.post("/dashboard/unlock")
 def take_token() -> Response:
     """Takes the admin token of a form, and lets the browser read what is not public for a while."""

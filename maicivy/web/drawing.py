@@ -45,6 +45,7 @@ def drawn(template: str, view: View | None, *, is_private: bool, status: int = 2
     """A page. `is_private` is one that not everybody may see, or that is not always the same."""
     formats = formats_of(view)
     nonce = secrets.token_urlsafe(16)
+    opened = is_unlocked(parts().settings, request.environ, parts().now())
     html = render_template(
         f"dashboard/{template}.html",
         view=view,
@@ -52,7 +53,8 @@ def drawn(template: str, view: View | None, *, is_private: bool, status: int = 2
         t=formats.t,
         nonce=nonce,
         status=status,
-        is_unlocked=is_unlocked(parts().settings, request.environ, parts().now()),
+        is_unlocked=opened,
+        can_unlock=parts().settings.admin_token is not None and not opened,
         version=__version__,
         credit=credit_for(parts().atlas),
         demo_url="/" if parts().settings.demo else "",

@@ -447,6 +447,12 @@ def test_nobody_guesses_for_long(parts: Maicivy, client: FlaskClient) -> None:
     assert elsewhere.status_code == 302
 
 
+def test_the_form_has_a_page_of_its_own(client: FlaskClient) -> None:
+    scan = shown(client.get("/dashboard/unlock"))
+    assert "/dashboard/unlock" in scan.links
+    shown(client.get("/dashboard/unlock?next=//evil.test"), 400)
+
+
 def test_a_right_token_ends_the_count(parts: Maicivy) -> None:
     guesses = Guesses(parts.redis)
     client = b"somebody"
