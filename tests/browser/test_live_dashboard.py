@@ -275,7 +275,9 @@ def test_of_several_answers_the_last_one_asked_for_counts(page: Page, server: Se
     assert is_same(page)
 
 
-def test_details_open_over_the_page_and_are_searched_as_one_types(page: Page, server: Service, seen: Site) -> None:
+def test_details_open_over_the_page_and_are_searched_as_one_types(
+    page: Page, server: Service, seen: Site, axe: Callable[[Page], list[str]]
+) -> None:
     look(page, server, seen)
     home = page.url
     opener = page.locator("[data-part=card-pages] a[data-details]")
@@ -283,6 +285,7 @@ def test_details_open_over_the_page_and_are_searched_as_one_types(page: Page, se
     dialog = page.locator("dialog[open]")
     expect(dialog.locator("tbody tr")).to_have_count(12)
     assert page.url == f"{home}/details/pages"
+    assert axe(page) == []
     dialog.locator("input[type=search]").press_sequentially("PAGE/1")
     expect(dialog.locator("tbody tr")).to_have_count(3)
     expect(dialog.locator("input[type=search]")).to_have_value("PAGE/1")
