@@ -327,7 +327,7 @@ class Plan:
             self._named,
         )
         parts = Relation(question, part, self.values).parts()
-        return fresh(question, parts, with_visitors="visitors" in query.metrics)
+        return fresh(question, parts, with_visitors="visitors" in query.metrics, in_one_bucket=part.first == part.last)
 
     def _from_rollups(self) -> str:
         """The same from rollups."""
@@ -367,12 +367,14 @@ class Plan:
         )
 
 
-def fresh(question: Question, parts: Sequence[str], *, with_visitors: bool, split: bool = False) -> str:
+def fresh(
+    question: Question, parts: Sequence[str], *, with_visitors: bool, split: bool = False, in_one_bucket: bool = False
+) -> str:
     """Figures of a relation (in parts: SELECTs of the question's columns) by group and dimensions: `grp`, dimensions,
     `visitors`, `touches` and the sums.
 
     With `split` also by whether they are a bot's (`bot`), and with what the bucket before has counted already apart
-    (`NAME_again`) instead of taken off.
+    (`NAME_again`) instead of taken off. `in_one_bucket`: nobody needs to be told apart by day.
     """
     keys = ["grp", *question.dims, *(["bot"] if split else [])]
     figures = [name for name in question.columns if name in (*WHOLE, *PARTS)]
@@ -383,8 +385,10 @@ def fresh(question: Question, parts: Sequence[str], *, with_visitors: bool, spli
     # Who has no other visit is no other visitor either, and need not be told apart from others.
     told_apart = {
         "who": "who",
-        "day": "CASE WHEN who IS NULL THEN NULL ELSE bucket END",
-        "of_bot": "NULL::boolean" if split else "CASE WHEN who IS NULL THEN NULL ELSE bot END",
+        "day": "NULL::timestamptz" if in_one_bucket else "CASE WHEN who IS NULL THEN NULL ELSE bucket END",
+        "of_bot": "NULL::boolean"
+        if split or question.bots is not None
+        else "CASE WHEN who IS NULL THEN NULL ELSE bot END",
     }
     by = ", ".join(keys)
     if not with_visitors:

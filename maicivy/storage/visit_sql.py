@@ -144,12 +144,12 @@ class Relation:
         if self._question.named is not None:
             return [self._hits_inside(self._question.named), self._events_across()]
         if self._question.of_events:
-            return [self._events_inside(), self._events_across()]
+            return [*self._events_inside(), self._events_across()]
         return [self._visits_inside(), self._visits_across()]
 
     def _visits_inside(self) -> str:
         figures = _OF_VISIT | {"readers": "(v.pageviews > 0)::int", "pageviews": "v.pageviews", "events": "v.events"}
-        label = self._label("v.started")
+        label = self._inside_label
         return (
             f"SELECT {self._group(label)}, {label}, {self._list('v.')}{_WHO}, 1"
             f"{self._figures(figures, dict.fromkeys(WHOLE, '0'))} FROM ({self._inside_visits()}) AS v"
@@ -182,30 +182,39 @@ class Relation:
         )
 
     def _hits_inside(self, named: Named) -> str:
-        label = self._label("v.started")
+        label = self._inside_label
         return (
             f"SELECT {self._group(label)}, {label}, {self._list('v.')}{_WHO}, 1"
             f"{self._figures(self._of_happenings(counts='1'), dict.fromkeys(WHOLE, '0'))}"
             f" FROM {hits(named, self._inside_visits(), self._values, self._label)}"
         )
 
-    def _events_inside(self) -> str:
-        if not self._question.raw:
-            return self._elements_inside()
-        label = self._label("v.started")
+    def _events_inside(self) -> list[str]:
+        visits = self._inside_visits()
+        if self._question.raw:
+            return [self._happened_inside(visits, self._in_slice_time)]
+        # Of few visits one pass costs less than two, of all more.
+        if self._split[0] is not None or not self._tells_elements_apart:
+            return [self._elements_inside(visits)]
+        plain = f"{visits} AND v.shape >= {Shape.PLAIN:d}"
+        others = f"{visits} AND v.shape < {Shape.PLAIN:d}"
+        return [self._happened_inside(plain, "true", apart=True), self._happened_inside(others, "true")]
+
+    def _happened_inside(self, visits: str, condition: str, *, apart: bool = False) -> str:
+        label = self._inside_label
         return (
             f"SELECT {self._group(label)}, {label}, {self._list('v.')}{_WHO}, (v.n > 0)::int"
             f"{self._figures(self._of_happenings(), dict.fromkeys(WHOLE, '0'))}"
-            f" FROM ({self._happened(self._inside_visits(), '', self._in_slice_time)}) AS v"
+            f" FROM ({self._happened(visits, '', condition, apart=apart)}) AS v"
         )
 
-    def _elements_inside(self) -> str:
+    def _elements_inside(self, visits: str) -> str:
         """The same of elements, which are added up by visit only where one visit may have several with the same
         values; those of visitors who have no other visit, and no two such elements, are added up over all of them."""
         question = self._question
         apart = f"v.shape & {Shape.PLAIN:d} <> 0" if self._tells_elements_apart else "v.is_one"
         is_single = f"v.shape & {Shape.SINGLE:d} <> 0"
-        label = self._label("v.started")
+        label = self._inside_label
         keys = {
             "who": f"CASE WHEN {is_single} AND {apart} THEN NULL ELSE v.visitor_id END",
             "visit": f"CASE WHEN {apart} THEN NULL ELSE v.started END",
@@ -228,7 +237,7 @@ class Relation:
             for name, text in figures.items()
         ]
         shown = [f"{text} AS {name}" for name, text in keys.items()]
-        happened = self._happened(self._inside_visits(), "", "true", apart=True)
+        happened = self._happened(visits, "", "true", apart=True)
         numbers = ", ".join(str(n + 1) for n in range(len(keys) + len(question.dims)))
         summed = (
             f"SELECT {', '.join(shown)}, {self._list('v.')}{', '.join(sums)} FROM ({happened}) AS v GROUP BY {numbers}"
@@ -357,7 +366,7 @@ class Relation:
     @property
     def _inside(self) -> str:
         """Whether a visit lies within the slice, and within one bucket of it."""
-        if len(self._part.bounds) == 1:
+        if self._part.first == self._part.last:
             same = "true"
         else:
             same = f"{self._label('v.started')} = {self._label('v.ended')}"
@@ -460,6 +469,13 @@ class Relation:
     def _number(self, moment: str) -> str:
         """The number, from 1, of the bucket that a moment lies in."""
         return "1" if len(self._part.bounds) == 1 else f"width_bucket({moment}, {self._bounds})"
+
+    @property
+    def _inside_label(self) -> str:
+        """The beginning of the bucket that a visit inside the slice lies in."""
+        if self._part.first == self._part.last:
+            return self._values.bind(self._part.bounds[self._part.first - 1], "timestamptz")
+        return self._label("v.started")
 
     def _label(self, moment: str) -> str:
         """The beginning of the bucket that a moment lies in."""
