@@ -68,14 +68,26 @@ _PHONES: Final = (
     ("iPad; CPU OS 17_5 like Mac OS X", ((820, 1180),)),
 )
 _BUTTONS: Final = {
-    "/": (("open_dashboard", 250, 470), ("open_cv", 470, 470), ("open_letters", 640, 470)),
-    "/cv": (
-        *(("letter", 1010, 205), ("pdf", 1180, 205), ("theme_backend", 430, 285), ("theme_data", 740, 285)),
-        *(("theme_fullstack", 330, 285), ("project", 1080, 980), ("skills", 1050, 560), ("work", 420, 640)),
+    "/": (
+        ("open_dashboard", 323, 379),
+        ("open_dashboard", 323, 379),
+        ("open_cv", 513, 379),
+        ("open_letters", 675, 379),
     ),
-    "/projects": (("project_tidetable", 330, 420), ("project_honest-axis", 1020, 420), ("project_paperclip", 690, 420)),
-    "/letters": (("company", 420, 470), ("role", 420, 560), ("write_letter", 310, 760)),
+    "/cv": (
+        *(("letter", 985, 218), ("letter", 985, 218), ("pdf", 1152, 218)),
+        *(("theme_fullstack", 267, 287), ("theme_backend", 372, 287), ("theme_frontend", 476, 287)),
+        *(("theme_devops", 577, 287), ("theme_data", 662, 287), ("work", 380, 530), ("skills", 930, 540)),
+        *(("project_tidetable", 904, 1185), ("project_honest-axis", 913, 1409)),
+    ),
+    "/projects": (
+        ("project_tidetable", 280, 303),
+        ("project_paperclip.css", 653, 303),
+        ("project_honest-axis", 995, 303),
+    ),
+    "/letters": (("company", 405, 399), ("role", 405, 490), ("write_letter", 291, 670)),
 }
+"""Where pages have them in a window of 1,440 pixels."""
 
 
 class Step(NamedTuple):
@@ -200,7 +212,7 @@ class _Browser:
         """A click somewhere around where the page has its buttons."""
         button, x, y = self._dice.choice(buttons)
         if self._who.screen[0] < 600:
-            x = x * 390 // 1280
+            x = x * 390 // 1440
         data = {"button": button, "x": x + int(self._dice.gauss(0, 14)), "y": y + int(self._dice.gauss(0, 9))}
         return self._event("button_click", data, wait_s, {})
 
