@@ -12,6 +12,8 @@ from typing import Any, Final
 import msgspec
 
 from maicivy.core.answers import Answer, Result
+from maicivy.core.circumstances import READING_FIELDS
+from maicivy.core.events import ENGAGEMENT
 from maicivy.core.ports import EventSamples
 from maicivy.core.query import PROPERTY
 from maicivy.core.query_filters import MAX_PROPERTY_CHARS
@@ -28,6 +30,9 @@ MAX_SAMPLES: Final = 10
 """Of each type."""
 
 MAX_KEYS: Final = 30
+_OF_THE_TRACKER: Final = frozenset({*READING_FIELDS, "interactive", "x", "y"})
+"""Properties that say how something was measured: they have figures and pictures of their own."""
+
 _PAGES: Final = ("event:page", "visit:entry_page", "visit:exit_page")
 
 
@@ -127,7 +132,7 @@ class Lists:
         """Properties of the latest events in the range, the most frequent first; of those that the filters let
         through, as far as these are on the name of the event."""
         asked = self._questions.ask(("events",), dimensions=("event:name",), limit=MAX_EVENT_TYPES)
-        types = [result.dimensions[0] for result in asked.results]
+        types = [result.dimensions[0] for result in asked.results if result.dimensions[0] != ENGAGEMENT]
         start, end = self._questions.start, self._questions.end
         found: Counter[str] = Counter()
         for _, text in self._samples.latest(self._site.id, types, start, end, {}, MAX_SAMPLES):
@@ -162,4 +167,6 @@ class Lists:
 
 
 def _is_listed(key: str, value: Any) -> bool:
+    if key in _OF_THE_TRACKER:
+        return False
     return 0 < len(key) <= MAX_PROPERTY_CHARS and isinstance(value, str | int | float) and "\0" not in key

@@ -6,8 +6,11 @@ from maicivy.bootstrap import Maicivy
 from maicivy.dashboard.panels import PANELS
 from maicivy.dashboard.view import View
 from tests.dashboard.visited import (
+    ago,
     ask,
+    did,
     panel_of,
+    put,
 )
 
 
@@ -69,6 +72,12 @@ def test_properties_are_those_that_events_have(parts: Maicivy) -> None:
     assert (unheard.rows, unheard.choices[-1].text) == ((), "colour")
     other = View().toggled("event:name", "page_view")
     assert panel_of(parts, other, "properties").choices == ()
+
+
+def test_what_a_tracker_measures_is_no_property(empty: Maicivy) -> None:
+    data = {"x": 10, "y": 20, "interactive": False, "engagement_ms": 5, "scroll_depth": 6, "button": "cta", "more": {}}
+    put(empty, did("click", ago(hours=1), data=data), did("engagement", ago(hours=1), data={"odd": 1}))
+    assert [choice.text for choice in panel_of(empty, View(), "properties").choices] == ["button"]
 
 
 def test_events_are_all_but_page_views(parts: Maicivy) -> None:
