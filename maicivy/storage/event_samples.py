@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from maicivy.metrics import DATABASE_DURATION, timed
 from maicivy.storage.connections import postgres_errors
+from maicivy.storage.pulse import Pulse
 from maicivy.storage.schema import PATH_SQL, SECOND_SQL
 
 MAX_READ: Final = 10_000
@@ -70,10 +71,11 @@ _LATEST: Final = sa.text(
 
 
 class PostgresEventSamples:
-    """See `core.ports.EventSamples`. Safe for threads; holds nothing but the engine."""
+    """See `core.ports.EventSamples`. Safe for threads."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._pulse = Pulse(engine)
 
     def latest(
         self,
@@ -88,9 +90,10 @@ class PostgresEventSamples:
         values: dict[str, object] = dict.fromkeys((*_CONDITIONS, "page_path"))
         values |= {"site_id": site_id, "event_types": list(event_types), "start": start, "end": end, "limit": limit}
         values |= conditions
-        with (
-            timed(DATABASE_DURATION, "samples"),
-            postgres_errors(),
-            self._engine.connect() as connection,
-        ):
-            return [(event_type, text) for event_type, text in connection.execute(_LATEST, values)]
+
+        def ask() -> list[tuple[str, str]]:
+            with self._engine.connect() as connection:
+                return [(event_type, text) for event_type, text in connection.execute(_LATEST, values)]
+
+        with timed(DATABASE_DURATION, "samples"), postgres_errors():
+            return self._pulse.follow(ask)

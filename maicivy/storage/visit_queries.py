@@ -81,9 +81,14 @@ class PostgresVisitQueries:
 
     def first_moment(self, site_id: int) -> datetime | None:
         """See `core.ports.VisitQueries.first_moment`."""
-        with timed(DATABASE_DURATION, "first_moment"), postgres_errors(), self._engine.begin() as connection:
-            first: datetime | None = connection.scalar(_FIRST, {"site_id": site_id})
-        return first
+
+        def ask() -> datetime | None:
+            with self._engine.begin() as connection:
+                first: datetime | None = connection.scalar(_FIRST, {"site_id": site_id})
+            return first
+
+        with timed(DATABASE_DURATION, "first_moment"), postgres_errors():
+            return self._pulse.follow(ask)
 
     def explain(self, query: Query) -> str:
         """What Postgres does to answer, with times: for whoever tunes it."""

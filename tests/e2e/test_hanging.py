@@ -46,8 +46,9 @@ def test_readers_are_told_of_a_postgres_that_hangs_and_served_when_it_is_back(up
     server = up.child("postgres", "-D")
     assert server is not None
     questions = [f"/api/v1/analytics/{name}" for name in ("timeline", "timeline?offset=1", "export/themes")]
-    assert [status(question) for question in questions] == [200, 200, 200]
+    questions += ["/dashboard/1", "/dashboard/1/details/pages"]
+    assert [status(question) for question in questions] == [200] * 5
     with standing_still(family(server)):
-        assert [status(question) for question in questions] == [503, 503, 503]
+        assert [status(question) for question in questions] == [503] * 5
         assert status("/healthz") == 200
-    wait_until(lambda: [status(question) for question in questions] == [200, 200, 200], 10, "answers")
+    wait_until(lambda: [status(question) for question in questions] == [200] * 5, 10, "answers")
