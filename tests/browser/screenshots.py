@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from playwright.sync_api import Browser, sync_playwright
 
+from maicivy.demo.history import DAYS
 from tests.browser.chromium import launched, watched
 from tests.e2e.running import free_port
 from tests.standalone.processes import wait_until
@@ -29,7 +31,7 @@ IMAGES: Final = ROOT / "docs" / "images"
 MAX_BYTES: Final = 300_000
 """Of a picture: whoever clones the repository gets every version of each."""
 
-LEAST_VISITORS: Final = 4_000
+SETTLED_S: Final = 2
 READY_S: Final = 120
 TOLD_S: Final = 90
 
@@ -101,26 +103,33 @@ def demo() -> Iterator[str]:
 
 
 class Settled:
-    """Whether a demo has many visitors, and no more than when it was last asked, but for a few that came since."""
+    """Whether a demo has all of its past, whose first days are told last: each day of it, and for two seconds no more
+    of the first one."""
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self._before = -1
+        self._before: list[int] = []
+        self._since = 0.0
 
     def __call__(self) -> bool:
         visitors = self._visitors()
-        is_settled = LEAST_VISITORS < visitors <= self._before + 2
+        if len(visitors) < DAYS or visitors[0] != (self._before or [0])[0]:
+            self._since = time.monotonic()
         self._before = visitors
-        return is_settled
+        return time.monotonic() - self._since > SETTLED_S
 
-    def _visitors(self) -> int:
+    def _visitors(self) -> list[int]:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)
-        question: dict[str, Any] = {"site_id": 1, "metrics": ["visitors"], "date_range": "91d"}
+        question: dict[str, Any] = {
+            "site_id": 1,
+            "metrics": ["visitors"],
+            "date_range": f"{DAYS}d",
+            "dimensions": ["time:day"],
+        }
         connection.request("POST", "/api/v2/query", json.dumps(question))
         answer = json.loads(connection.getresponse().read())
         connection.close()
-        visitors: int = answer["results"][0]["metrics"][0]
-        return visitors
+        return [result["metrics"][0] for result in answer["results"]]
 
 
 def _take(url: str, pictures: list[Picture], into: Path) -> int:
