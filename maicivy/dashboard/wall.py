@@ -15,17 +15,18 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from maicivy.core.answers import Answer
-from maicivy.core.periods import local_day
-from maicivy.core.ports import Counters
 from maicivy.core.query_language import read
 from maicivy.core.sites import Site
 from maicivy.dashboard import links
-from maicivy.dashboard.page import Figure, Problem
+from maicivy.dashboard.extras import moments
+from maicivy.dashboard.page import Figure, Moment, Problem
 from maicivy.errors import Refusal, Unavailable
 from maicivy.queries import Queries
+from maicivy.reports import Reports
 
 MINUTES: Final = 30
 ROWS: Final = 6
+MOMENTS: Final = 8
 METRICS: Final = ("visitors", "visits", "pageviews", "bounce_rate", "visit_duration")
 LISTS: Final = {"pages": "event:page", "sources": "visit:source", "countries": "visit:country"}
 """Panel -> dimension."""
@@ -78,7 +79,7 @@ class Wall(msgspec.Struct, frozen=True):
     problem: Problem | None = None
 
 
-def wall_of(queries: Queries, counters: Counters, site: Site, zone: ZoneInfo, now: datetime) -> Wall:
+def wall_of(queries: Queries, reports: Reports, site: Site, zone: ZoneInfo, now: datetime) -> Wall:
     """The screen of `site`. Its days are those of its own zone, else of `zone`."""
     asking = _Asking(queries, site, now)
     today = asking.ask("day", METRICS)
@@ -87,13 +88,23 @@ def wall_of(queries: Queries, counters: Counters, site: Site, zone: ZoneInfo, no
         site_id=site.id,
         name=links.site_name(site),
         timezone=site.timezone or str(zone),
-        current=_current(counters, site, zone, now),
+        current=_current(reports, site, now),
         figures=_figures(today),
         views=sum(minute.views for minute in minutes) if minutes else None,
         minutes=minutes,
         lists=tuple(_list(asking, key, dimension) for key, dimension in LISTS.items()),
         problem=asking.problem,
     )
+
+
+def latest(reports: Reports, site: Site, zone: ZoneInfo, now: datetime) -> tuple[Moment, ...]:
+    """What happened last, latest first: what the list begins with. None where the store is away."""
+    own = ZoneInfo(site.timezone) if site.timezone else zone
+    try:
+        found = moments(reports, site.id, before="", zone=own, now=now, earlier_url=lambda _: "")
+    except Unavailable:
+        return ()
+    return found.moments[:MOMENTS]
 
 
 class _Asking:
@@ -133,9 +144,9 @@ class _Asking:
         return None
 
 
-def _current(counters: Counters, site: Site, zone: ZoneInfo, now: datetime) -> int | None:
+def _current(reports: Reports, site: Site, now: datetime) -> int | None:
     try:
-        return counters.realtime(site.id, local_day(now, zone), now.timestamp()).current_visitors
+        return reports.realtime(site.id, now).data.current_visitors
     except Unavailable:
         return None
 

@@ -16,7 +16,7 @@ from flask import Blueprint, Response, request
 from maicivy.core.sites import Site
 from maicivy.dashboard import links
 from maicivy.dashboard.view import View
-from maicivy.dashboard.wall import wall_of
+from maicivy.dashboard.wall import latest, wall_of
 from maicivy.dashboard.words import LANGUAGES, words_of
 from maicivy.web import assets
 from maicivy.web.context import parts
@@ -52,11 +52,13 @@ def wall(reference: str) -> Response:
     """The screen of a site."""
     view, theme = _asked()
     site = readable_site(parts(), request.environ, reference, "site")
-    shown = wall_of(parts().queries, parts().counters, site, parts().settings.timezone, parts().now())
+    zone, now = parts().settings.timezone, parts().now()
+    shown = wall_of(parts().queries, parts().reports, site, zone, now)
     only_parts = "parts" in request.args
     values: dict[str, Any] = {
         "wall": shown,
         "only_parts": only_parts,
+        "moments": () if only_parts else latest(parts().reports, site, zone, now),
         "theme": theme,
         "assets_version": assets.version(),
         "types": _types(formats_of(view).lang),
