@@ -50,8 +50,8 @@ class Picture(NamedTuple):
 
 
 PICTURES: Final = (
-    Picture("dashboard", "/dashboard/1", 1440, 1430),
-    Picture("dashboard-dark", "/dashboard/1", 1440, 1430, "dark"),
+    Picture("dashboard", "/dashboard/1", 1440, 1418),
+    Picture("dashboard-dark", "/dashboard/1", 1440, 1418, "dark"),
     Picture("phone", "/dashboard/1", 390, 844, scale=2),
     Picture("live", "/live/1", 1600, 900, "dark", awaits="[data-ticker] > li:nth-child(6)"),
     Picture("heatmap", "/dashboard/1", 1440, 1000, element="#heatmap"),
