@@ -403,9 +403,15 @@ def fresh(
         f" GROUP BY {by}, {', '.join(told_apart.values())}"
         for part in parts
     ]
-    by_visitor = (
-        f"SELECT {by}, who, {sums} FROM ({' UNION ALL '.join(each)}) AS e GROUP BY {by}, {', '.join(told_apart)}"
-    )
+    if len(each) == 2:  # of visits inside buckets, and of the few across them, which are looked up among the others
+        own = [name for name, text in told_apart.items() if not text.startswith("NULL")]
+        same = " AND ".join(f"i.{name} = a.{name}" for name in [*keys, *own])
+        shown = ", ".join(f"coalesce(i.{name}, a.{name}) AS {name}" for name in [*keys, "who"])
+        both = ", ".join(f"coalesce(i.{name}, 0) + coalesce(a.{name}, 0) AS {name}" for name in columns)
+        by_visitor = f"SELECT {shown}, {both} FROM ({each[0]}) AS i FULL JOIN ({each[1]}) AS a ON {same}"
+    else:
+        together = " UNION ALL ".join(each)
+        by_visitor = f"SELECT {by}, who, {sums} FROM ({together}) AS e GROUP BY {by}, {', '.join(told_apart)}"
     visitors = "sum(CASE WHEN who IS NULL THEN touches ELSE least(touches, 1) END)::bigint AS visitors"
     return f"SELECT {by}, {visitors}, {sums} FROM ({by_visitor}) AS w GROUP BY {by}"
 
