@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 from typing import Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote
 
 import msgspec
 from flask import Blueprint, Flask, Response, current_app, request
@@ -19,6 +19,7 @@ from maicivy.dashboard import details, links, onboarding, sites
 from maicivy.dashboard.asking import PARTS, Asking
 from maicivy.dashboard.panels import PANELS, PanelSpec
 from maicivy.dashboard.view import View, condition, read_condition, read_view
+from maicivy.dashboard.words import LANGUAGES
 from maicivy.errors import RateLimited, Refusal
 from maicivy.logs import REQUEST_ID
 from maicivy.web import drawing, errors
@@ -200,14 +201,14 @@ def failed(error: Exception) -> Response:
     try:
         response = drawn(
             "error",
-            None,
+            _in_language(),
             is_private=True,
             status=_STATUS.get(told["code"], answer.status_code),
             code=told["code"],
             message=told["message"],
             field=told.get("field", ""),
             request_id=REQUEST_ID.get(),
-            home_url=drawing.START,
+            home_url=_way_out(answer.status_code),
         )
     except Exception:  # an edge: then at least in the one error shape
         log.exception("error_page_failed")
@@ -215,6 +216,18 @@ def failed(error: Exception) -> Response:
     if "Retry-After" in answer.headers:
         response.headers["Retry-After"] = answer.headers["Retry-After"]
     return response
+
+
+def _in_language() -> View | None:
+    """A view of nothing but the language that was asked for, where the rest of it cannot be read."""
+    lang = request.args.get("lang", "")
+    return View(lang=lang) if lang in LANGUAGES else None
+
+
+def _way_out(status: int) -> str:
+    """From a view that does not exist, that of the same site which does."""
+    reference = (request.view_args or {}).get("reference")
+    return f"{drawing.START}/{quote(reference, safe='')}" if status == 400 and reference else drawing.START
 
 
 def _asking() -> Asking:

@@ -225,6 +225,13 @@ def test_what_is_malformed_is_a_page_that_names_it(client: FlaskClient, query: s
     assert field in scan.text
 
 
+def test_such_a_page_leads_back_and_keeps_the_language(client: FlaskClient) -> None:
+    response = client.get("/dashboard/1?period=fortnight&lang=fr")
+    assert "/dashboard/1" in shown(response, 400).links
+    assert response.headers["Content-Language"] == "fr"
+    assert client.get("/dashboard/1?lang=tlh").headers["Content-Language"] == "en"
+
+
 @pytest.mark.parametrize(
     ("path", "field"),
     [
