@@ -1,4 +1,5 @@
-"""What somebody looks at, as a value and as the query string of a link: read strictly, written in one form only.
+"""What somebody looks at, as a value and as the query string of a link, which has one form only (`parameters.py` reads
+it).
 
 Defaults are left out and the rest stands in a fixed order, so that views which show the same have the same URL. A
 filter is written `f=OPERATOR,DIMENSION,VALUE,...` with `%` and `,` of its texts as `%25` and `%2C`, before the URL's
@@ -7,20 +8,15 @@ own encoding.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Iterable
+from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 import msgspec
 
-from maicivy.core.date_ranges import Days, parse_days
+from maicivy.core.date_ranges import Days
 from maicivy.core.query import Operator
-from maicivy.core.query_filters import OPERATORS, parse_filters, shown
-from maicivy.core.sites import time_zone
 from maicivy.dashboard.panels import PANELS, card_of, default_panels
-from maicivy.dashboard.words import LANGUAGES
-from maicivy.errors import Refusal
 
 PERIODS: Final = {
     "today": "day",
@@ -45,14 +41,7 @@ MAX_FILTERS: Final = 20
 MAX_CHARS: Final = 6_000
 """Longest query string that is written: a request line has room for 8,190 bytes (gunicorn.conf.py)."""
 
-MAX_PAGE_CHARS: Final = 500
-MAX_PROPERTY_CHARS: Final = 64
-
 _INSENSITIVE: Final = ("contains", "contains_not")
-_ESCAPE: Final = re.compile(r"%(25|2C)|%", re.ASCII)
-_REPEATED: Final = ("f", "show")
-
-T = TypeVar("T")
 
 
 class Condition(msgspec.Struct, frozen=True, order=True):
@@ -124,7 +113,7 @@ class View(msgspec.Struct, frozen=True):
     def with_panel(self, key: str) -> View:
         """With that panel on top of its card."""
         others = [name for name in self.show if card_of(name) != card_of(key)]
-        return msgspec.structs.replace(self, show=_shown_panels([*others, key]))
+        return msgspec.structs.replace(self, show=panels_in_order([*others, key]))
 
     def with_filter(self, condition: Condition) -> View:
         """With one more filter. Of those that say what a dimension is, the new one counts."""
@@ -133,7 +122,7 @@ class View(msgspec.Struct, frozen=True):
             for each in self.filters
             if not (each.dimension == condition.dimension and each.operator == condition.operator == "is")
         ]
-        return msgspec.structs.replace(self, filters=_in_order([*kept, condition]))
+        return msgspec.structs.replace(self, filters=filters_in_order([*kept, condition]))
 
     def without_filter(self, condition: Condition) -> View:
         """Without that filter."""
@@ -217,176 +206,16 @@ def query_string(pairs: Iterable[tuple[str, str]]) -> str:
     return urlencode(list(pairs), safe="/:,", quote_via=quote)
 
 
-def read_view(pairs: Sequence[tuple[str, str]], others: Collection[str] = ()) -> View:
-    """The view that the parameters of a URL mean. A parameter without a value counts as absent, for forms send those.
-
-    `others` are names of parameters that somebody else reads.
-
-    Raises:
-        Refusal: naming the parameter; `unknown_parameter`, `repeated_parameter`, `invalid_parameter`.
-    """
-    given = _given(pairs, others)
-
-    def one(name: str, default: T, read: Callable[[str], T]) -> T:
-        return read(given[name][0]) if name in given else default
-
-    period = one("period", "28d", _choice("period", (*PERIODS, CUSTOM)))
-    days = _days(given, ("from", "to"), period == CUSTOM, "period=custom")
-    compare = one("compare", "previous", _choice("compare", COMPARISONS))
-    compared = _days(given, ("compare_from", "compare_to"), compare == CUSTOM, "compare=custom")
-    weekday = bool(one("match", "", _choice("match", ("weekday",))))
-    if weekday and compare not in ("previous", "year"):
-        raise _invalid("match", "goes with a comparison with the previous period or year only")
-    if len(given.get("f", ())) > MAX_FILTERS:
-        raise _invalid("f", f"may stand there {MAX_FILTERS} times at most")
-    return View(
-        period=period,
-        days=days,
-        zone=one("tz", "", _zone),
-        compare=compare,
-        compared_days=compared,
-        match_weekday=weekday,
-        metric=one("metric", "visitors", _choice("metric", METRICS)),
-        interval=one("interval", "", _choice("interval", INTERVALS)),
-        filters=_in_order([_condition(text) for text in given.get("f", ())]),
-        show=_panels(given.get("show", [])),
-        prop=one("prop", "", _property),
-        heat=one("heat", "", _path),
-        lang=one("lang", "", _choice("lang", LANGUAGES)),
-        bots=bool(one("bots", "", _choice("bots", ("1",)))),
-    )
-
-
-def condition(operator: str, dimension: str, values: Sequence[str], field: str = "f") -> Condition:
-    """A filter that the query API takes.
-
-    Raises:
-        Refusal: `invalid_parameter`, naming `field`.
-    """
-    kept = tuple(sorted(dict.fromkeys(values)))
-    found = next((known for known in OPERATORS if known == operator), None)
-    if found is None:
-        raise _invalid(field, f"names an operator that there is not: {shown(operator)}")
-    made = Condition(dimension, found, kept)
-    try:
-        parse_filters([made.asked()], field)
-    except Refusal as refusal:
-        raise Refusal("invalid_parameter", f"{field}: {refusal.message}", field) from refusal
-    return made
-
-
-def read_condition(text: str, field: str = "f") -> Condition:
-    """The filter that is written so.
-
-    Raises:
-        Refusal: `invalid_parameter`, naming `field`.
-    """
-    operator, *rest = (_unescaped(part, field) for part in text.split(","))
-    if len(rest) < 2:
-        raise _invalid(field, "must be OPERATOR,DIMENSION,VALUE and perhaps more values")
-    return condition(operator, rest[0], rest[1:], field)
-
-
-def _condition(text: str) -> Condition:
-    return read_condition(text)
-
-
-def _given(pairs: Iterable[tuple[str, str]], others: Collection[str]) -> dict[str, list[str]]:
-    given: dict[str, list[str]] = {}
-    for name, text in pairs:
-        if name not in NAMES:
-            if name in others:
-                continue
-            told = name[:64].encode("ascii", "backslashreplace").decode()
-            raise Refusal("unknown_parameter", f"there is no parameter {told!r}", told)
-        if name in given and name not in _REPEATED:
-            raise Refusal("repeated_parameter", f"{name} is given twice", name)
-        if text:
-            given.setdefault(name, []).append(text)
-    return given
-
-
-def _choice(name: str, allowed: Collection[str]) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if text not in allowed:
-            raise _invalid(name, f"must be one of {', '.join(allowed)}")
-        return text
-
-    return read
-
-
-def _days(given: dict[str, list[str]], names: tuple[str, str], are_wanted: bool, by: str) -> Days | None:
-    there = [name for name in names if name in given]
-    if not are_wanted:
-        if there:
-            raise _invalid(there[0], f"is for {by}")
-        return None
-    for name in names:
-        if name not in given:
-            raise _invalid(name, f"is needed by {by}")
-    pair = [given[name][0] for name in names]
-    try:
-        return parse_days(pair, "")
-    except Refusal as refusal:
-        name = names[0] if refusal.field == "[0]" else names[1]
-        raise Refusal("invalid_parameter", f"{name}: {refusal.message}", name) from refusal
-
-
-def _zone(text: str) -> str:
-    try:
-        return str(time_zone(text))
-    except ValueError as error:
-        raise _invalid("tz", "must be an IANA time zone such as Europe/Paris") from error
-
-
-def _property(text: str) -> str:
-    if len(text) > MAX_PROPERTY_CHARS or not _is_text(text):
-        raise _invalid("prop", f"must be the name of a property, {MAX_PROPERTY_CHARS} characters at most")
-    return text
-
-
-def _path(text: str) -> str:
-    if not text.startswith("/") or len(text) > MAX_PAGE_CHARS or not _is_text(text):
-        raise _invalid("heat", f"must be a path that begins with /, {MAX_PAGE_CHARS} characters at most")
-    return text
-
-
-def _panels(keys: Sequence[str]) -> tuple[str, ...]:
-    cards = []
-    for key in keys:
-        if key not in PANELS:
-            raise _invalid("show", f"names a panel that there is not: {shown(key)}")
-        cards.append(card_of(key))
-    if len(set(cards)) != len(cards):
-        raise _invalid("show", "names two panels of one card")
-    return _shown_panels(keys)
-
-
-def _shown_panels(keys: Iterable[str]) -> tuple[str, ...]:
+def panels_in_order(keys: Iterable[str]) -> tuple[str, ...]:
+    """The panels to be shown as a view has them: without those that are shown anyway."""
     named = set(keys) - set(default_panels())
     return tuple(key for key in PANELS if key in named)
 
 
-def _in_order(filters: Iterable[Condition]) -> tuple[Condition, ...]:
+def filters_in_order(filters: Iterable[Condition]) -> tuple[Condition, ...]:
+    """Filters as a view has them: none twice."""
     return tuple(sorted(set(filters)))
 
 
 def _escaped(text: str) -> str:
     return text.replace("%", "%25").replace(",", "%2C")
-
-
-def _unescaped(text: str, field: str) -> str:
-    def one(found: re.Match[str]) -> str:
-        if found[1] is None:
-            raise _invalid(field, "has a % that is not part of %25 or %2C")
-        return "%" if found[1] == "25" else ","
-
-    return _ESCAPE.sub(one, text)
-
-
-def _is_text(text: str) -> bool:
-    return "\0" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
-
-
-def _invalid(name: str, message: str) -> Refusal:
-    return Refusal("invalid_parameter", f"{name} {message}", name)

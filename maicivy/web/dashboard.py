@@ -18,7 +18,8 @@ from maicivy.core.sites import Site
 from maicivy.dashboard import details, links, onboarding, sites
 from maicivy.dashboard.asking import PARTS, Asking
 from maicivy.dashboard.panels import PANELS, PanelSpec
-from maicivy.dashboard.view import View, condition, read_condition, read_view
+from maicivy.dashboard.parameters import condition, read_condition, read_view
+from maicivy.dashboard.view import View
 from maicivy.dashboard.words import LANGUAGES
 from maicivy.errors import RateLimited, Refusal
 from maicivy.logs import REQUEST_ID

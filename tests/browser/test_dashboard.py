@@ -18,7 +18,8 @@ from maicivy.core.sites import Site
 from maicivy.dashboard.formats import formats_for
 from maicivy.dashboard.over_time import FIGURES
 from maicivy.dashboard.panels import CARDS, PANELS, panels_of
-from maicivy.dashboard.view import PERIODS, View, condition
+from maicivy.dashboard.parameters import condition
+from maicivy.dashboard.view import PERIODS, View
 from tests.browser.serving import Service
 from tests.dashboard.visited import BERLIN, CHROME, PARIS, did, put
 from tests.naughty import STRINGS

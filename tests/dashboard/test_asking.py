@@ -15,7 +15,8 @@ from maicivy.dashboard import over_time
 from maicivy.dashboard.asking import PARTS, Asking, at_once
 from maicivy.dashboard.page import Page
 from maicivy.dashboard.panels import CARDS
-from maicivy.dashboard.view import PERIODS, View, condition
+from maicivy.dashboard.parameters import condition
+from maicivy.dashboard.view import PERIODS, View
 from maicivy.errors import Refusal, Unavailable
 from tests.dashboard.visited import (
     NOW,

@@ -11,7 +11,8 @@ from maicivy.core.date_ranges import Days
 from maicivy.core.sites import Site
 from maicivy.dashboard import links
 from maicivy.dashboard.page import Chip
-from maicivy.dashboard.view import PERIODS, View, condition, read_view
+from maicivy.dashboard.parameters import condition, read_view
+from maicivy.dashboard.view import PERIODS, View
 from tests.dashboard.visited import shown_name
 
 PATH = "/dashboard/example.org"

@@ -25,7 +25,8 @@ from maicivy.dashboard.formats import formats_for
 from maicivy.dashboard.onboarding import snippets
 from maicivy.dashboard.page import Page, Problem
 from maicivy.dashboard.panels import CARDS, PANELS
-from maicivy.dashboard.view import View, read_view
+from maicivy.dashboard.parameters import read_view
+from maicivy.dashboard.view import View
 from maicivy.dashboard.words import LANGUAGES
 from tests.dashboard import sample
 from tests.dashboard.sample import BAD, LONG, PATH, RIGHT_TO_LEFT, page

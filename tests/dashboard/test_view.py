@@ -15,6 +15,7 @@ from maicivy.core.date_ranges import Days
 from maicivy.core.query import VISIT_DIMENSIONS
 from maicivy.core.query_language import read
 from maicivy.dashboard.panels import CARDS, PANELS, card_of, default_panels, panels_of, shown_panel
+from maicivy.dashboard.parameters import condition, read_condition, read_view
 from maicivy.dashboard.view import (
     COMPARISONS,
     INTERVALS,
@@ -23,9 +24,6 @@ from maicivy.dashboard.view import (
     PERIODS,
     Condition,
     View,
-    condition,
-    read_condition,
-    read_view,
 )
 from maicivy.errors import Refusal
 

@@ -26,7 +26,7 @@ from maicivy.core.events import Traits
 from maicivy.core.sites import Site
 from maicivy.dashboard.asking import PARTS
 from maicivy.dashboard.panels import PANELS
-from maicivy.dashboard.view import condition, read_view
+from maicivy.dashboard.parameters import condition, read_view
 from maicivy.errors import RateLimited, Unavailable
 from maicivy.storage.guesses import MAX_GUESSES, Guesses
 from maicivy.web import create_app
