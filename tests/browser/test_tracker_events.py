@@ -60,6 +60,13 @@ def test_nonsense_is_no_exception(call: str, page: Page, tracked: Tracked) -> No
     assert [row.event_type for row in tracked.events(2)] == ["page_view", "after"]
 
 
+def test_data_are_those_of_the_moment_of_the_call(page: Page, tracked: Tracked) -> None:
+    page.goto(tracked.put("/"))
+    tracked.events(1)
+    page.evaluate("const cart = {items: 1}; maicivy('a', cart); cart.items = 2; maicivy('b', cart); cart.items = 3")
+    assert [row.event_data for row in tracked.events(2, "a", "b")] == [{"items": 1}, {"items": 2}]
+
+
 def test_links_to_elsewhere_and_files_are_told_without_their_queries(page: Page, tracked: Tracked) -> None:
     port = tracked.pages.port
     tracked.pages["/deep/page"] = "<title>elsewhere</title>"
@@ -172,7 +179,11 @@ def test_a_page_that_there_is_not_says_so(page: Page, tracked: Tracked) -> None:
     page.goto(tracked.put("/missing", _404=""))
     page.evaluate("history.pushState({}, '', '/found')")
     view, missing, _ = tracked.events(3, "page_view", "not_found")
-    assert (view.event_type, missing.event_type, missing.page_url) == ("page_view", "not_found", tracked.url("/missing"))
+    assert (view.event_type, missing.event_type, missing.page_url) == (
+        "page_view",
+        "not_found",
+        tracked.url("/missing"),
+    )
     assert missing.event_data == {"interactive": False}
 
 

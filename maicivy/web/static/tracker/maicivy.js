@@ -16,13 +16,12 @@
   };
 
   guarded(() => {
-    const script = document.currentScript;
-    const options = script.dataset;
+    const { src, dataset: options } = document.currentScript;
     const stub = window.maicivy;
     if (stub && stub.consent) return; // a second copy would count everything twice
 
-    const endpoint = new URL(options.api || "../api/v1/analytics/event/batch", script.src);
-    const files = RegExp(`\\.(${options.downloads || "pdf|docx?|xlsx?|pptx?|csv|zip|gz|7z|dmg|exe|apk|mp[34]"})$`, "i");
+    const endpoint = new URL(options.api || "../api/v1/analytics/event/batch", src);
+    const files = RegExp(`\\.(${options.downloads || "pdf|(doc|xls|ppt)x?|csv|zip|gz|7z|dmg|exe|apk|mp[34]"})$`, "i");
     const quiet = { interactive: false }; // does not keep a visit from being a bounce
 
     let calls = (stub && stub.q) || []; // of maicivy() while nothing may be sent yet
@@ -34,10 +33,11 @@
     let since; // when the time began that comes on top; 0 while nobody is looking
     let bottom; // the lowest pixel that was seen
     let queue = [];
-    let count = 0;
+    let count = 1e3; // four digits, so that ids ascend
     let tries = 0;
     let timer;
     let busy = 0; // one request at a time, so that events come in their order
+
     // ---- Sending
 
     // Where storage is forbidden nobody has asked to be ignored.
@@ -52,7 +52,7 @@
       queue.push({
         // A UUIDv7 (unique, no secret), made here so that what is sent twice is stored once. Of events of one moment
         // the server takes the one whose last 62 bits are lower for the earlier: they begin with a number that ascends.
-        id: "0" + Date.now().toString(16) + 7 + random.slice(11) + 8 + (1e3 + (count++ % 9e3)) + random.slice(0, 11),
+        id: "0" + Date.now().toString(16) + 7 + random.slice(11) + 8 + (count++ + random).slice(0, 15),
         site_id: options.site || options.domain || options.websiteId,
         event_type: type,
         event_data: data,
@@ -85,7 +85,7 @@
           // From now on their own time counts, no longer that of their arrival.
           for (const event of events) event.timestamp = parseInt(event.id.slice(0, 12), 16);
           queue = events.concat(queue);
-          if (!timer && tries < 8) timer = setTimeout(flush, 2 ** tries++ * (500 + 1e3 * Math.random()));
+          if (!timer && tries < 8) timer = setTimeout(flush, (500 + 1e3 * Math.random()) << tries++);
         });
     }
 
@@ -116,8 +116,8 @@
     // Does nothing while the page is the same. What is being prerendered is hidden, too, and so is a tab that nobody
     // has opened yet: that waits until it is shown.
     function view() {
-      const hash = "hash" in options ? location.hash : "";
-      const now = (location.pathname + hash).replace(/\/*#!?\/*/, "/").split("?")[0];
+      let now = location.pathname + ("hash" in options ? location.hash : "");
+      now = now.replace(/\/*#!?\/*/, "/").split("?")[0];
       if (now == path || !allowed || document.hidden) return;
       leave();
       const isMissing = !page && 404 in options;
@@ -142,7 +142,9 @@
 
     // ---- What happens on them
 
-    function track(name, data, more) {
+    // Takes the data as they are now; those that are no JSON fail here, and keep no other event back.
+    function track(name, data = {}, more) {
+      data = JSON.parse(JSON.stringify(data));
       send(name.toLowerCase().replace(/[^a-z0-9_.:-]+/g, "_"), data, more);
     }
 
@@ -156,7 +158,7 @@
 
     function click({ button, detail, pageX, pageY, target }) {
       if (button > 1) return;
-      const cell = (at) => at - (at % 10);
+      const cell = (at) => ((at / 10) | 0) * 10;
       if (detail) send("click", { x: cell(pageX), y: cell(pageY) }, quiet, 1); // keyboards click, too, but nowhere
       const link = target.closest("a[href]");
       if (link && link.host) {
@@ -164,13 +166,8 @@
         if (files.test(link.pathname) || "download" in link.attributes) send("file_download", data);
         else if (link.host != location.host) send("outbound_click", data);
       }
-      const tagged = target.closest("[data-maicivy-event]");
-      if (tagged && tagged.tagName != "FORM") tag(tagged);
-    }
-
-    function submit({ target }) {
-      if (target.dataset.maicivyEvent) tag(target);
-      else send("form_submit");
+      const tagged = target.closest("[data-maicivy-event]:not(form)");
+      if (tagged) tag(tagged);
     }
 
     // ---- The global, and what to listen to
@@ -190,7 +187,7 @@
       for (const type of types.split(" ")) addEventListener(type, guarded(act), true);
     };
     on("click auxclick", click);
-    on("submit", submit);
+    on("submit", ({ target }) => (target.dataset.maicivyEvent ? tag(target) : send("form_submit")));
     on("scroll", scroll);
     on("focus blur", look);
     on("popstate", view);
