@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import date, timedelta
 from typing import Any
 from urllib.parse import parse_qsl
@@ -13,19 +12,16 @@ from hypothesis import strategies as st
 
 from maicivy.core.date_ranges import Days
 from maicivy.core.query import VISIT_DIMENSIONS
-from maicivy.core.query_language import read
 from maicivy.dashboard.panels import CARDS, PANELS, card_of, default_panels, panels_of, shown_panel
-from maicivy.dashboard.parameters import condition, read_condition, read_view
+from maicivy.dashboard.parameters import condition, read_view
 from maicivy.dashboard.view import (
     COMPARISONS,
     INTERVALS,
     METRICS,
     NAMES,
     PERIODS,
-    Condition,
     View,
 )
-from maicivy.errors import Refusal
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
 DAYS = st.builds(
@@ -108,67 +104,6 @@ def test_a_view_is_written_so(view: View, query: str) -> None:
     assert read_view(parse_qsl(query, keep_blank_values=True)) == view
 
 
-@pytest.mark.parametrize(
-    ("pairs", "code", "field"),
-    [
-        ([("colour", "red")], "unknown_parameter", "colour"),
-        ([("period", "7d"), ("period", "7d")], "repeated_parameter", "period"),
-        ([("period", "fortnight")], "invalid_parameter", "period"),
-        ([("period", "custom")], "invalid_parameter", "from"),
-        ([("period", "custom"), ("from", "2026-01-01")], "invalid_parameter", "to"),
-        ([("period", "custom"), ("from", "2026-01-32"), ("to", "2026-02-01")], "invalid_parameter", "from"),
-        ([("period", "custom"), ("from", "2026-01-01"), ("to", "yesterday")], "invalid_parameter", "to"),
-        ([("period", "custom"), ("from", "2026-01-02"), ("to", "2026-01-01")], "invalid_parameter", "to"),
-        ([("period", "custom"), ("from", "1999-01-02"), ("to", "2026-01-01")], "invalid_parameter", "to"),
-        ([("from", "2026-01-01")], "invalid_parameter", "from"),
-        ([("tz", "Mars/Base")], "invalid_parameter", "tz"),
-        ([("compare", "nothing")], "invalid_parameter", "compare"),
-        ([("compare", "custom")], "invalid_parameter", "compare_from"),
-        ([("compare_to", "2026-01-01")], "invalid_parameter", "compare_to"),
-        ([("match", "month")], "invalid_parameter", "match"),
-        ([("match", "weekday"), ("compare", "off")], "invalid_parameter", "match"),
-        ([("metric", "clicks")], "invalid_parameter", "metric"),
-        ([("interval", "second")], "invalid_parameter", "interval"),
-        ([("f", "is")], "invalid_parameter", "f"),
-        ([("f", "is,event:page")], "invalid_parameter", "f"),
-        ([("f", "like,event:page,/")], "invalid_parameter", "f"),
-        ([("f", "is,event:mood,/")], "invalid_parameter", "f"),
-        ([("f", "is,event:page,100%")], "invalid_parameter", "f"),
-        ([("f", "is,event:page,%2F")], "invalid_parameter", "f"),
-        ([("f", "matches,event:page,(a+")], "invalid_parameter", "f"),
-        ([("f", "is,event:page,\0")], "invalid_parameter", "f"),
-        ([("f", f"is,event:page,{'x' * 2001}")], "invalid_parameter", "f"),
-        ([("f", f"is,event:page,{n}") for n in range(21)], "invalid_parameter", "f"),
-        ([("show", "letters")], "invalid_parameter", "show"),
-        ([("show", "countries"), ("show", "cities")], "invalid_parameter", "show"),
-        ([("prop", "x" * 65)], "invalid_parameter", "prop"),
-        ([("heat", "elsewhere")], "invalid_parameter", "heat"),
-        ([("lang", "tlh")], "invalid_parameter", "lang"),
-        ([("bots", "yes")], "invalid_parameter", "bots"),
-    ],
-)
-def test_what_is_malformed_is_refused_by_its_name(pairs: list[tuple[str, str]], code: str, field: str) -> None:
-    with pytest.raises(Refusal) as refusal:
-        read_view(pairs)
-    assert (refusal.value.code, refusal.value.field) == (code, field)
-
-
-def test_whatever_may_be_in_a_url_is_a_view_or_a_refusal() -> None:
-    for text in ("\ud800", "a" * 10_000, "%", ",,,", "is,,", "İ", "'; --", "<script>"):
-        for name in NAMES:
-            with suppress(Refusal):
-                assert read_view([(name, text)]).pairs() == [(name, text)]
-
-
-def test_a_filter_is_one_that_the_api_takes() -> None:
-    for operator in ("is", "contains", "matches_not"):
-        filters = [condition(operator, "visit:source", ["a", "b"]).asked()]
-        assert (
-            read({"site_id": 1, "metrics": ["visitors"], "date_range": "7d", "filters": filters}).raw_filters == filters
-        )
-    assert read_condition("is,visit:source,b,a,b") == Condition("visit:source", "is", ("a", "b"))
-
-
 def test_an_is_takes_the_place_of_another() -> None:
     view = View().toggled("visit:country", "DE").toggled("visit:country", "FR").toggled("visit:os", "Linux")
     assert [each.written() for each in view.filters] == ["is,visit:country,FR", "is,visit:os,Linux"]
@@ -190,11 +125,3 @@ def test_each_card_shows_one_panel() -> None:
 
 def test_another_range_has_intervals_of_its_own() -> None:
     assert View(interval="hour").with_period("12mo").interval == ""
-
-
-@settings(deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(NAMES) | st.text(max_size=5), st.text(max_size=40)), max_size=6))
-def test_any_parameters_are_a_view_or_a_refusal(pairs: list[tuple[str, str]]) -> None:
-    with suppress(Refusal):
-        view = read_view(pairs)
-        assert read_view(view.pairs()) == view
