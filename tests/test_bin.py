@@ -110,6 +110,33 @@ def test_the_browser_that_is_there_is_taken(given: str, found: str, tmp_path: Pa
     assert done.stdout == f"{tmp_path / found}\n"
 
 
+@pytest.mark.parametrize(
+    ("user", "apt_works", "installed"), [("0", True, "chromium"), ("0", False, "playwright"), ("1", True, "playwright")]
+)
+def test_a_browser_is_installed_by_root_from_the_distribution_and_else_by_playwright(
+    user: str, apt_works: bool, installed: str, tmp_path: Path
+) -> None:
+    tools = tmp_path / "tools"
+    apt = f'[ "$1" = update ] || printf "#!/bin/sh\\n" >{tools}/chromium; chmod +x {tools}/*' if apt_works else "exit 1"
+    own = tmp_path / "own"  # of Playwright, whose path is asked for without arguments
+    python = f"if [ $# -gt 0 ]; then touch {own}; else cat {own} && echo playwright; fi"
+    scripts = {"tools/id": f"echo {user}", "tools/apt-get": apt, ".venv/bin/python": python}
+    for name, text in scripts.items():
+        script = tmp_path / name
+        script.parent.mkdir(parents=True, exist_ok=True)
+        script.write_text(f"#!/bin/sh\n{text}\n")
+        script.chmod(0o755)
+    for name in ("sh", "dirname", "cat", "touch", "chmod"):
+        (tools / name).symlink_to(Path("/usr/bin") / name)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "browser").write_text((BIN / "browser").read_text())
+    command = ["/bin/sh", tmp_path / "bin" / "browser"]
+    environ = {"PATH": str(tools)}
+    assert subprocess.run([*command, "--installed"], env=environ, capture_output=True, check=False).returncode == 1
+    found = subprocess.run(command, env=environ, capture_output=True, text=True, check=True).stdout.split()
+    assert found == [str(tools / "chromium") if installed == "chromium" else "playwright"]
+
+
 @pytest.mark.parametrize("script", sorted(path.name for path in BIN.iterdir() if path.name != "check-lock"))
 def test_scripts_are_posix(script: str) -> None:
     assert (BIN / script).read_text().startswith("#!/bin/sh\n")

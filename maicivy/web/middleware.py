@@ -2,7 +2,7 @@
 
 This is seed 000's middleware list. It runs on the hot path too, where Flask's hooks and header objects are slow: 63 us
 a POST, against 10 us this way (bench/middleware.py). So all but gzip wraps the application at the WSGI level and works
-on plain lists. Answered events and probes are logged at debug, everything else at info.
+on plain lists. Answered events, pictures that are such, and probes are logged at debug, everything else at info.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _PREFLIGHT_HEADERS: Final = [
     ("Access-Control-Allow-Headers", "Authorization, Content-Type, X-Request-ID"),
     ("Access-Control-Max-Age", "86400"),
 ]
-_QUIET_RULES: Final = frozenset({"/health", "/healthz", "/readyz", "/metrics"})
+_QUIET_RULES: Final = frozenset({"/health", "/healthz", "/readyz", "/metrics", "/p.gif"})
 
 log = logging.getLogger(__name__)
 
