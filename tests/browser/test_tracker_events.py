@@ -9,6 +9,8 @@ import pytest
 from playwright.sync_api import Page, Request, Route
 
 from maicivy.core.sites import DEFAULT
+from maicivy.web.assets import read
+from maicivy.web.tracker import SCRIPT
 from tests.browser.chromium import Complaints
 from tests.browser.serving import Pages, Service
 from tests.browser.tracked import FILLER, Tracked
@@ -213,20 +215,27 @@ def test_a_site_has_three_names(attribute: str, page: Page, tracked: Tracked) ->
     tracked.events(1)
 
 
-def test_the_pages_own_server_may_take_everything_under_another_name(page: Page, tracked: Tracked) -> None:
-    with page.expect_response("**/js/maicivy.js") as script:
-        page.goto(tracked.put("/"))
-    tracked.events(1)
-    tracked.pages["/s/code.js"] = (script.value.text(), "text/javascript", 200, {})
-    tracked.pages["/s/in"] = ("{}", "application/json", 202, {})
-    tracked.pages["/own"] = '<script defer src="/s/code.js" data-site="MC-1" data-api="in"></script>'
-    with page.expect_request("**/s/in") as request:
+@pytest.mark.parametrize(
+    ("code", "api", "taken"),
+    [
+        ("/s/code.js", 'data-api="in"', "/s/in"),
+        ("/s/code.js", 'data-api="/in"', "/in"),
+        ("/stats/js/maicivy.js", "", "/stats/api/v1/analytics/event/batch"),
+    ],
+)
+def test_the_pages_own_server_may_take_everything_under_another_name(
+    code: str, api: str, taken: str, page: Page, tracked: Tracked
+) -> None:
+    tracked.pages[code] = (read(SCRIPT).body.decode(), "text/javascript", 200, {})
+    tracked.pages[taken] = ("{}", "application/json", 202, {})
+    tracked.pages["/own"] = f'<script defer src="{code}" data-site="MC-1" {api}></script>'
+    page.context.add_cookies([{"name": "session", "value": "secret", "url": tracked.url("/")}])
+    with page.expect_request(f"**{taken}") as request:
         page.goto(tracked.url("/own"))
     wait_until(lambda: tracked.pages.posted, 10, "the event")
     ((path, body),) = tracked.pages.posted
-    assert path == "/s/in"
+    assert path == taken
     assert json.loads(body)[0]["page_url"] == tracked.url("/own")
-    assert request.value.headers["content-type"] == "text/plain;charset=UTF-8"
     assert "cookie" not in request.value.all_headers()
 
 
@@ -375,3 +384,33 @@ def test_much_at_once_goes_in_portions_that_may_outlive_the_page(page: Page, tra
     assert sorted(row.event_data["n"] for row in rows) == list(range(90))
     assert max(sizes) < 20_000
     assert sum(size for size in sizes if size) < 64 << 10
+
+
+def test_a_storm_of_events_goes_out_one_request_after_the_other(page: Page, tracked: Tracked) -> None:
+    """All at once they would be more than the 64 KB that may outlive a page: refused by the browser, and tried anew."""
+    sent: list[int] = []
+
+    def count(request: Request) -> None:
+        if request.method == "POST":
+            sent.append(len(json.loads(request.post_data or "[]")))
+
+    page.goto(tracked.put("/"))
+    tracked.events(1)
+    page.on("request", count)
+    page.evaluate("for (let i = 0; i < 400; i++) maicivy('e', {i})")
+    tracked.page = page
+    assert [row.event_data["i"] for row in tracked.events(400, "e")] == list(range(400))
+    assert sent == [1, *[20] * 19, 19]
+
+
+@pytest.mark.parametrize("broken", ["() => { throw new Error() }", "() => undefined", "async () => undefined"])
+def test_what_a_page_has_put_in_the_place_of_fetch_keeps_events_back_and_loses_none(
+    broken: str, page: Page, tracked: Tracked
+) -> None:
+    page.clock.install()
+    stub = f"<script>const original = fetch; let left = 2; window.fetch = (url, init) => left-- > 0 ? ({broken})() : "
+    page.goto(tracked.put("/", f"{stub}original(url.toLowerCase(), init)</script>"))
+    page.evaluate("maicivy('next')")
+    tracked.page = page
+    wait_until(lambda: page.clock.fast_forward(1_000) or len(tracked.server.events(tracked.site)) > 1, 20, "events")
+    assert [row.event_type for row in tracked.events(2)] == ["page_view", "next"]
