@@ -29,7 +29,7 @@ from maicivy.core.query import (
 )
 from maicivy.errors import Refusal
 from maicivy.storage.visit_filters import Values, event_dimensions, is_one_value, matching, names, split
-from maicivy.storage.visit_hits import Named, named_actions, named_events
+from maicivy.storage.visit_hits import FEW, Named, named_actions, named_events
 from maicivy.storage.visit_sql import ENGAGED, PARTS, WHOLE, Question, Relation, Slice
 
 KEPT: Final = {
@@ -165,14 +165,17 @@ class Plan:
 
     def _name(self, connection: sa.Connection) -> Named | None:
         """Which events the filter is true for, where that spares looking at each of every visit."""
-        query, of_events = self._query, split(self._query.filter)[1]
+        query = self._query
+        of_visits, of_events = split(query.filter)
         if of_events is None or event_dimensions(self._dimensions, None) or self._sums & ENGAGED:
             return None
         if self._raw:
             named = named_events(connection, query.site_id, of_events, query.start, query.end)
             # What is left without them is known to the quarter of an hour.
             return None if named is not None and named.are_others and not self._read[0].is_aligned else named
-        return named_actions(connection, query.site_id, of_events)
+        actions = named_actions(connection, query.site_id, of_events)
+        # Postgres would count them before it asks what else is wanted of a visit, which costs less than counting many.
+        return None if actions is not None and of_visits is not None and len(actions.ids) > FEW else actions
 
     def _rollup(self) -> str | None:
         """The dimension whose rollups can answer; None when none can."""
