@@ -4,8 +4,8 @@ its own place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from maicivy.core.ports import EventSamples
-from maicivy.core.query import PROPERTY
 from maicivy.core.sites import Site
 from maicivy.dashboard import extras, links, over_time
 from maicivy.dashboard.lists import Lists
@@ -33,6 +32,10 @@ PARTS: Final = ("current", "figures", "series", *(f"card-{key}" for key in CARDS
 AT_ONCE: Final = 4
 """Parts that are worked out at the same time: as many questions as Postgres answers a process at a time."""
 
+PATIENCE_S: Final = 12.0
+"""For a whole page: a little longer than for one question, however many of them wait for their turn."""
+
+_TOO_SLOW: Final = Problem("query_too_slow", f"it was not there after {PATIENCE_S:.0f} s; ask again, or for less time")
 _NOT_COMPARED: Final = Problem("comparison_not_kept", "the range compared with is not kept for so long")
 
 T = TypeVar("T")
@@ -170,30 +173,35 @@ class _Answers:
         }
         tasks |= {f"card-{key}": _card(lists, key) for key in CARDS}
         tasks["extras"] = lambda: asking.extras(questions, site, view, _pages(lists))
-        found = at_once({part: task for part, task in tasks.items() if part in parts})
+        wanted = {part: task for part, task in tasks.items() if part in parts}
+        found = at_once(wanted, PATIENCE_S)
+        late = {part for part in wanted if part not in found}
         self.current: int | None = found.get("current")
-        self.figures: Figures = found.get("figures") or Figures()
-        self.series: Series = found.get("series") or over_time.no_series(view)
-        self.cards: tuple[Card, ...] = tuple(found[f"card-{key}"] for key in CARDS if f"card-{key}" in found)
+        self.figures: Figures = found.get("figures") or Figures(problem=_TOO_SLOW if "figures" in late else None)
+        self.series: Series = found.get("series") or over_time.no_series(view, _TOO_SLOW if "series" in late else None)
+        self.cards: tuple[Card, ...] = tuple(
+            found.get(f"card-{key}") or lists.late(key, _TOO_SLOW) for key in CARDS if f"card-{key}" in wanted
+        )
         self.extras: Extras | None = found.get("extras")
 
 
-def at_once(tasks: dict[str, Callable[[], T]]) -> dict[str, T]:
+def at_once(tasks: Mapping[str, Callable[[], T]], patience_s: float) -> dict[str, T]:
     """What the tasks return, by their names. They run side by side, each in the context of the caller.
 
+    Of several, those that are not over after `patience_s` are left to themselves, or not begun, and not in the answer.
+
     Raises:
-        Exception: what the first of them raises that fails; the others are over by then.
+        Exception: what one of them raises.
     """
     if len(tasks) < 2:
         return {name: task() for name, task in tasks.items()}
-    with ThreadPoolExecutor(min(AT_ONCE, len(tasks))) as pool:
+    pool = ThreadPoolExecutor(min(AT_ONCE, len(tasks)))
+    try:
         running: dict[str, Future[T]] = {name: pool.submit(copy_context().run, task) for name, task in tasks.items()}
-    return {name: future.result() for name, future in running.items()}
-
-
-def filterable(view: View) -> tuple[str, ...]:
-    """Dimensions that a form offers to filter by: those that there are, and the property on show."""
-    return (*links.DIMENSIONS, *((f"{PROPERTY}{view.prop}",) if view.prop else ()))
+        over, _ = wait(running.values(), patience_s)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    return {name: future.result() for name, future in running.items() if future in over}
 
 
 def _card(lists: Lists, key: str) -> Callable[[], Card]:

@@ -52,10 +52,12 @@ class Lists:
     def card(self, key: str) -> Card:
         """A card with the panel on top of it; where that has no rows to show, with the reason."""
         spec = PANELS[shown_panel(key, self._view.show)]
-        tabs = tuple(
-            Link(name, self._view.with_panel(name).url(self._path), name == spec.key) for name in panels_of(key)
-        )
-        return Card(key, tabs, self.panel(spec))
+        return Card(key, self._tabs(spec), self.panel(spec))
+
+    def late(self, key: str, problem: Problem) -> Card:
+        """A card whose panel is not there."""
+        spec = PANELS[shown_panel(key, self._view.show)]
+        return Card(key, self._tabs(spec), self.laid(spec, (), None, problem=problem))
 
     def panel(self, spec: PanelSpec) -> Panel:
         """The first rows of a panel."""
@@ -127,6 +129,11 @@ class Lists:
         dimension = f"{PROPERTY}{chosen}"
         conditions = (("is_not", dimension, ("",)),) if chosen else ()
         return msgspec.structs.replace(spec, dimension=dimension, conditions=conditions), choices
+
+    def _tabs(self, spec: PanelSpec) -> tuple[Link, ...]:
+        return tuple(
+            Link(name, self._view.with_panel(name).url(self._path), name == spec.key) for name in panels_of(spec.card)
+        )
 
     def _property_names(self) -> list[str]:
         """Properties of the latest events in the range, the most frequent first; of those that the filters let

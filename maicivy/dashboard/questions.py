@@ -5,6 +5,7 @@ page shows and what the API answers cannot differ.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -70,11 +71,11 @@ class Questions:
         )
 
     def ask_compared(self, metrics: Sequence[str], *, dimensions: Sequence[str] = ()) -> tuple[Answer, bool]:
-        """The answer beside that for the range compared with, and whether that is still kept: else without it."""
+        """The answer beside that for the range compared with, and whether that can be told: else without it."""
         try:
             return self.ask(metrics, dimensions=dimensions, compared=True), True
         except Refusal as refusal:
-            if (refusal.code, refusal.field) != ("not_kept", "include.comparisons"):
+            if refusal.field != "include.comparisons":
                 raise
             return self.ask(metrics, dimensions=dimensions), False
 
@@ -110,13 +111,15 @@ class Questions:
         return body
 
     def buckets(self, interval: str) -> tuple[list[datetime], list[datetime]]:
-        """Starts of the buckets of both ranges, in the zone.
+        """Starts of the buckets of both ranges, in the zone; of that compared with none, where they are too many.
 
         Raises:
             Refusal: `too_many_rows`.
         """
-        mine = self._buckets(interval, self._meant)
-        return mine, [] if self.other is None else self._buckets(interval, self.other)
+        others: list[datetime] = []
+        with suppress(Refusal):
+            others = [] if self.other is None else self._buckets(interval, self.other)
+        return self._buckets(interval, self._meant), others
 
     def period(self) -> Period:
         """Both ranges."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from maicivy.bootstrap import Maicivy, build
 from maicivy.core.sites import Site
+from maicivy.dashboard import asking as module
 from maicivy.dashboard import over_time
 from maicivy.dashboard.asking import PARTS, Asking, at_once
 from maicivy.dashboard.page import Page
@@ -161,6 +163,30 @@ def test_a_site_that_was_empty_is_looked_at_again_at_once(empty: Maicivy) -> Non
 
 
 def test_what_goes_on_at_once_comes_back_by_name_and_fails_loudly() -> None:
-    assert at_once({str(n): lambda n=n: n * n for n in range(9)}) == {str(n): n * n for n in range(9)}
+    assert at_once({str(n): lambda n=n: n * n for n in range(9)}, 60) == {str(n): n * n for n in range(9)}
     with pytest.raises(ZeroDivisionError):
-        at_once({"one": lambda: 1, "two": lambda: 1 // 0})
+        at_once({"one": lambda: 1, "two": lambda: 1 // 0}, 60)
+    assert at_once({}, 60) == {}
+
+
+def test_nobody_waits_for_what_takes_too_long() -> None:
+    over, slow_one = threading.Event(), threading.Event()
+
+    def slow() -> int:
+        over.wait(60)
+        slow_one.set()
+        return 1
+
+    assert at_once({"slow": slow, "quick": lambda: 2}, 1) == {"quick": 2}
+    over.set()
+    assert slow_one.wait(60)
+
+
+def test_parts_that_are_late_say_so(parts: Maicivy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "at_once", lambda tasks, patience_s: {})
+    page = page_of(parts, View())
+    problems = [page.problem, page.series.problem, *(card.panel.problem for card in page.cards)]
+    assert [problem and problem.code for problem in problems] == ["query_too_slow"] * (2 + len(CARDS))
+    assert [card.key for card in page.cards] == list(CARDS)
+    assert all(card.tabs for card in page.cards)
+    assert (page.current_visitors, page.extras) == (None, None)

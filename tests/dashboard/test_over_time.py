@@ -173,3 +173,10 @@ def test_each_comparison_is_that_of_the_api(empty: Maicivy) -> None:
         assert page.period.before_start == datetime.fromisoformat(told[0])
         assert page.series.points[0].before_start == page.period.before_start
         assert sum(point.before or 0 for point in page.series.points) == page.figures[0].before
+
+
+def test_a_comparison_of_too_many_buckets_is_left_out(parts: Maicivy) -> None:
+    view = View("realtime").with_comparison("custom", Days(date(2025, 12, 1), date(2025, 12, 9)))
+    page = page_of(parts, view, None, "figures", "series")
+    assert (page.series.problem, page.series.is_compared, len(page.series.points)) == (None, False, 5)
+    assert page.figures[0].before is not None
