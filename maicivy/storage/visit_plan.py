@@ -29,7 +29,7 @@ from maicivy.core.query import (
 )
 from maicivy.errors import Refusal
 from maicivy.storage.visit_filters import Values, event_dimensions, is_one_value, matching, names, split
-from maicivy.storage.visit_hits import FEW, Named, named_actions, named_events
+from maicivy.storage.visit_hits import Named, named_actions, named_events
 from maicivy.storage.visit_sql import ENGAGED, PARTS, WHOLE, Question, Relation, Slice
 
 KEPT: Final = {
@@ -173,9 +173,8 @@ class Plan:
             named = named_events(connection, query.site_id, of_events, query.start, query.end)
             # What is left without them is known to the quarter of an hour.
             return None if named is not None and named.are_others and not self._read[0].is_aligned else named
-        actions = named_actions(connection, query.site_id, of_events)
-        # Postgres would count them before it asks what else is wanted of a visit, which costs less than counting many.
-        return None if actions is not None and of_visits is not None and len(actions.ids) > FEW else actions
+        # Beside a filter on visits Postgres would count them first, in all visits.
+        return None if of_visits is not None else named_actions(connection, query.site_id, of_events)
 
     def _rollup(self) -> str | None:
         """The dimension whose rollups can answer; None when none can."""
