@@ -13,6 +13,9 @@ from maicivy.dashboard.view import PERIODS, View
 Name = Callable[[str, str], str]
 """How a value of a dimension is shown."""
 
+MAX_SITES: Final = 100
+"""In the menu; all of them are a page of their own."""
+
 _COMPARED_BY_NAME: Final = ("previous", "year", "off")
 
 DIMENSIONS: Final = (*EVENT_DIMENSIONS, *VISIT_DIMENSIONS)
@@ -35,9 +38,9 @@ def site_name(site: Site) -> str:
 
 
 def sites(chosen: Site, others: Iterable[Site], view: View) -> tuple[Link, ...]:
-    """The same view of each site, without the filters, whose values may not exist there."""
-    plain = view.without_filters()
-    return tuple(Link("site", plain.url(site_path(site)), site.id == chosen.id, site_name(site)) for site in others)
+    """The same view of the first of them, without the filters, whose values may not exist there."""
+    plain, listed = view.without_filters(), list(others)[:MAX_SITES]
+    return tuple(Link("site", plain.url(site_path(site)), site.id == chosen.id, site_name(site)) for site in listed)
 
 
 def periods(view: View, path: str) -> tuple[Link, ...]:

@@ -96,3 +96,4 @@ def test_another_site_is_looked_at_without_filters() -> None:
         ("example.org", "/dashboard/example.org?period=7d", True),
         ("other.test", "/dashboard/other.test?period=7d", False),
     ]
+    assert len(links.sites(one, [Site(number) for number in range(1000)], view)) == links.MAX_SITES
