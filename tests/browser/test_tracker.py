@@ -134,7 +134,7 @@ def test_errors_of_the_history_are_the_pages_own(page: Page, tracked: Tracked) -
 @pytest.mark.parametrize(
     ("attributes", "paths"),
     [
-        ({"hash": ""}, ["/hash/", "/hash/users", "/hash/users/7", "/hash/about"]),
+        ({"hash": ""}, ["/hash/", "/hash/users", "/hash/users/7", "/hash/about", "/hash/users", "/hash/token"]),
         ({}, ["/hash/"]),
     ],
 )
@@ -142,7 +142,7 @@ def test_what_follows_the_hash_is_a_path_where_that_is_wanted(
     attributes: dict[str, str], paths: list[str], page: Page, tracked: Tracked
 ) -> None:
     page.goto(tracked.put("/hash/", **attributes))
-    for fragment in ("#/users", "#!/users/7?tab=1", "#!/users/7?tab=2", "#about"):
+    for fragment in ("#/users", "#!/users/7?tab=1", "#!/users/7?tab=2", "#about", "#/users", "#token=1&type=secret"):
         page.evaluate("(fragment) => { location.hash = fragment }", fragment)
         page.wait_for_function("(fragment) => location.hash === fragment", arg=fragment)
     page.evaluate("maicivy('last')")

@@ -65,7 +65,7 @@ def test_the_script_has_less_than_2_kb(client: FlaskClient) -> None:
         r"\?\?",
         r"(\|\||&&|\?\?)=",
         r"catch *\{",
-        r"\bawait\b",
+        r"\bfor await\b",
         r"\d_\d",
         r"\dn\b",
         r"#\w+ *[=(;]",

@@ -20,7 +20,7 @@
     const stub = window.maicivy;
     if (stub && stub.consent) return; // a second copy would count everything twice
 
-    const endpoint = new URL(options.api || "../api/v1/analytics/event/batch", src);
+    const endpoint = new URL(options.api || "../api/v1/analytics/event/batch", src).href;
     const files = RegExp(`\\.(${options.downloads || "pdf|(doc|xls|ppt)x?|csv|zip|gz|7z|dmg|exe|apk|mp[34]"})$`, "i");
     const quiet = { interactive: false }; // does not keep a visit from being a bounce
 
@@ -65,28 +65,35 @@
       if (!timer && !busy && !(isPatient && queue.length < 9)) flush();
     }
 
-    function flush() {
+    // All at once only when the page may go: more than 64 KB of it then comes back, and waits for its turn.
+    function flush(isLast) {
       timer = clearTimeout(timer); // none
-      if (allowed && navigator.onLine) while (queue.length) post(queue.splice(0, 20));
+      if (allowed && navigator.onLine) while (queue.length && (isLast || !busy)) post(queue.splice(0, 20));
     }
 
     // As text/plain, which browsers send without asking the server first. What outlives a page may have 64 KB in all.
-    function post(events) {
+    // What a page has put in the place of fetch may throw, or return nothing.
+    async function post(events) {
       const body = JSON.stringify(events);
       busy = 1;
-      fetch(endpoint, { method: "POST", body, keepalive: body.length < 2e4, credentials: "omit" })
-        .then((answer) => {
-          if (answer.status > 428) throw 0;
-          tries = busy = 0;
-          flush();
-        })
-        .catch(() => {
-          busy = 0;
-          // From now on their own time counts, no longer that of their arrival.
-          for (const event of events) event.timestamp = parseInt(event.id.slice(0, 12), 16);
-          queue = events.concat(queue);
-          if (!timer && tries < 8) timer = setTimeout(flush, (500 + 1e3 * Math.random()) << tries++);
+      try {
+        const answer = await fetch(endpoint, {
+          method: "POST",
+          body,
+          keepalive: body.length < 2e4,
+          credentials: "omit",
         });
+        if (answer.status > 428) throw 0;
+        tries = busy = 0;
+        flush();
+      } catch (error) {
+        failure = error;
+        busy = 0;
+        // From now on their own time counts, no longer that of their arrival.
+        for (const event of events) event.timestamp = parseInt(event.id.slice(0, 12), 16);
+        queue = events.concat(queue);
+        if (!timer && tries < 8) timer = setTimeout(flush, (500 + 1e3 * Math.random()) << tries++);
+      }
     }
 
     // ---- Pages, and how they are looked at
@@ -116,8 +123,9 @@
     // Does nothing while the page is the same. What is being prerendered is hidden, too, and so is a tab that nobody
     // has opened yet: that waits until it is shown.
     function view() {
-      let now = location.pathname + ("hash" in options ? location.hash : "");
-      now = now.replace(/\/*#!?\/*/, "/").split("?")[0];
+      // Neither a query behind the hash, nor what sites hand over there to be secret (`#access_token=...`).
+      const hash = "hash" in options ? location.hash.split(/[?&=]/)[0] : "";
+      const now = (location.pathname + hash).replace(/\/*#!?\/*/, "/");
       if (now == path || !allowed || document.hidden) return;
       leave();
       const isMissing = !page && 404 in options;
@@ -195,11 +203,11 @@
       if (persisted) path = "";
       view();
     });
-    on("online", flush);
+    on("online", () => flush());
     on("visibilitychange pagehide", () => {
       view();
       leave();
-      flush();
+      flush(1);
     });
     view();
   })();
