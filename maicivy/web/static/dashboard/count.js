@@ -7,6 +7,13 @@ const LASTS_MS = 450;
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const running = new WeakMap();
 
+/** Put `text` into `element`, into the text that is there already: pages that run for weeks make no nodes for it. */
+export function write(element, text) {
+  const { firstChild, lastChild } = element;
+  if (firstChild?.nodeType !== Node.TEXT_NODE || firstChild !== lastChild) element.textContent = text;
+  else if (firstChild.nodeValue !== text) firstChild.nodeValue = text;
+}
+
 /**
  * Let `element` count from one number to another, and end with exactly `text`.
  *
@@ -19,7 +26,7 @@ export function count(element, from, to, text) {
   const isPlain = Number.isInteger(from) && Number.isInteger(to) && format.format(to) === text;
   if (!isPlain || from === to || calm.matches || document.hidden) {
     running.delete(element);
-    element.textContent = text;
+    write(element, text);
     return;
   }
   const began = performance.now();
@@ -28,10 +35,10 @@ export function count(element, from, to, text) {
     const eased = 1 - (1 - passed) ** 3;
     if (passed === 1) {
       running.delete(element);
-      element.textContent = text;
+      write(element, text);
       return;
     }
-    element.textContent = format.format(Math.round(from + (to - from) * eased));
+    write(element, format.format(Math.round(from + (to - from) * eased)));
     running.set(element, requestAnimationFrame(step));
   };
   running.set(element, requestAnimationFrame(step));

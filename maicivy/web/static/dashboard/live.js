@@ -1,6 +1,6 @@
 /** What a page does with its socket: the state it shows, the number of current visitors, the ticker, the parts. */
 
-import { count } from "./count.js";
+import { count, write } from "./count.js";
 import { number } from "./locale.js";
 import { Socket } from "./socket.js";
 import { Ticker } from "./ticker.js";
@@ -65,7 +65,7 @@ class LiveState {
       place.dataset.liveState = what;
       const text = place.getAttribute(`data-live-${what}`) ?? (what === "full" ? place.dataset.liveOff : undefined);
       const words = place.querySelector("[data-live-text]") ?? place;
-      if (text !== undefined && words.textContent !== text) words.textContent = text;
+      if (text !== undefined) write(words, text);
     }
   }
 }
@@ -80,6 +80,6 @@ function showCurrent(visitors) {
   }
   const kind = new Intl.PluralRules(document.documentElement.lang || "en").select(visitors);
   for (const words of document.querySelectorAll("[data-one][data-other]")) {
-    words.textContent = kind === "one" ? words.dataset.one : words.dataset.other;
+    write(words, kind === "one" ? words.dataset.one : words.dataset.other);
   }
 }

@@ -6,6 +6,7 @@
  * `button[data-fullscreen]` with its words in `data-on` (while it is) and `data-off`.
  */
 
+import { write } from "./count.js";
 import { live } from "./live.js";
 import { timeOfDay } from "./locale.js";
 import { Parts } from "./parts.js";
@@ -26,7 +27,7 @@ offerFullScreen();
 function runClock() {
   const clock = document.querySelector("[data-clock]");
   const tick = () => {
-    clock.textContent = timeOfDay(new Date());
+    write(clock, timeOfDay(new Date()));
     setTimeout(tick, 1_000 - (Date.now() % 1_000));
   };
   tick();
