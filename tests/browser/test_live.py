@@ -152,9 +152,12 @@ def test_a_server_that_is_there_and_refuses_is_full_and_asked_seldom(
     assert asked[0] == "figures", "figures come without a socket, too"
 
 
-def test_a_server_that_is_away_is_off(page: Page, server: Service, asked: list[str], complaints: Complaints) -> None:
-    complaints.expect("ERR_FAILED")
-    page.route("**/healthz", lambda route: route.abort())
+@pytest.mark.parametrize("status", [0, 503])
+def test_a_server_that_is_away_or_whose_redis_is_away_is_off_and_not_full(
+    status: int, page: Page, server: Service, asked: list[str], complaints: Complaints
+) -> None:
+    complaints.expect("ERR_FAILED|status of 503")
+    page.route("**/readyz", lambda route: route.fulfill(status=status) if status else route.abort())
     page.route_web_socket("**/ws/analytics*", lambda end: end.close())
     page.goto(server.url + PATH)
     expect(state(page)).to_have_text("it is off")

@@ -93,8 +93,8 @@ export class Socket extends EventTarget {
       this.#retryAfter(FIRST_PAUSE_MS);
       return;
     }
-    // A refused handshake tells a page no status: whether the server is there at all is asked another way.
-    const isThere = await isServing();
+    // A refused handshake tells a page no status: whether the server could let somebody in is asked another way.
+    const isThere = await isReady();
     if (this.#socket || this.#state === "asleep") return;
     this.#become(isThere ? "full" : "off");
     if (isThere) this.#retryAfter(Math.min(LONGEST_FULL_PAUSE_MS, FULL_PAUSE_MS * 2 ** failures));
@@ -146,9 +146,9 @@ export class Socket extends EventTarget {
   }
 }
 
-async function isServing() {
+async function isReady() {
   try {
-    return (await fetch("/healthz", { cache: "no-store" })).ok;
+    return (await fetch("/readyz", { cache: "no-store", signal: AbortSignal.timeout(SILENCE_MS) })).ok;
   } catch {
     return false;
   }
