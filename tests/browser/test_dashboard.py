@@ -27,6 +27,7 @@ from tests.naughty import STRINGS
 TOKEN = "0123456789abcdef"
 FORMATS = formats_for("en")
 LONG = "long" * 500
+NAME = "x" * 64  # of a property, with nowhere to break a line
 BAD = "<script>alert('1')</script>\"'><img src=x onerror=alert(2)>\u202e{{7*7}}"
 FILTERS = (
     condition("is", "visit:country", ["FR"]),
@@ -67,7 +68,7 @@ def hostile(server: Service) -> Site:
         short = text[:200]
         traits = Traits(CHROME, short, short, short, short, 1920, 1080, (short,) * 5)
         for name in ("page_view", "signup"):
-            happened = did(name, at, 9000 + number, f"/{text[:480]}", traits, {"plan": text, "x": number, "y": 1})
+            happened = did(name, at, 9000 + number, f"/{text[:480]}", traits, {"plan": text, NAME: number, "y": 1})
             put(server.parts, msgspec.structs.replace(happened, site_id=site.id, referrer=f"https://{short or 'x'}/"))
     return site
 
@@ -190,6 +191,11 @@ def test_whatever_was_sent_is_text(server: Service, hostile: Site, page: Page) -
     page.goto(server.url + path(hostile, View(filters=(condition("is", "event:props:plan", [BAD]),))))
     nothing_stirs(page)
     expect(page.locator(".chip")).to_contain_text("<script>alert('1')</script>")
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.goto(server.url + path(hostile, View(prop=NAME, show=("properties",))))
+    expect(page.locator(".card-events th").first).to_have_text(NAME)
+    nothing_stirs(page)
+    page.goto(server.url + path(hostile, View(filters=(condition("is", f"event:props:{NAME}", ["1"]),))))
     assert figures(page)[0] == "1"
     assert said == []
 
