@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -45,12 +44,14 @@ class SiteSummary(msgspec.Struct, frozen=True):
 def listed(
     queries: Queries, counters: Counters, sites: Iterable[Site], now: datetime, zone: ZoneInfo
 ) -> tuple[SiteSummary, ...]:
-    """The sites, those with the most visitors first; what a server that is away would know is left out.
+    """The sites, those with the most visitors first; what a server that is away would know is left out. It is asked
+    once then: one that hangs makes each question wait.
 
     `zone` is the installation's, whose days those sites have that do not say.
     """
+    away: set[str] = set()
     summaries = [
-        _counted(queries, counters, site, now, zone) if number < MAX_COUNTED else _plain(site)
+        _counted(queries, counters, site, now, zone, away) if number < MAX_COUNTED else _plain(site)
         for number, site in enumerate(sites)
     ]
     return tuple(sorted(summaries, key=lambda each: (-(each.visitors or 0), each.name)))
@@ -61,13 +62,24 @@ def _plain(site: Site) -> SiteSummary:
     return SiteSummary(reference, f"/dashboard/{reference}", site.measurement_id, site.is_public)
 
 
-def _counted(queries: Queries, counters: Counters, site: Site, now: datetime, zone: ZoneInfo) -> SiteSummary:
+def _counted(
+    queries: Queries, counters: Counters, site: Site, now: datetime, zone: ZoneInfo, away: set[str]
+) -> SiteSummary:
+    """`away` are those of `values` and `current` that no server tells now."""
     values: tuple[int, ...] = ()
     current = None
-    with suppress(Refusal, Unavailable):
-        values = _by_day(queries, site, now)
-    with suppress(Unavailable):
-        current = counters.realtime(site.id, local_day(now, zone), now.timestamp()).current_visitors
+    if "values" not in away:
+        try:
+            values = _by_day(queries, site, now)
+        except Refusal:
+            pass  # of this site alone: it is too large, say
+        except Unavailable:
+            away.add("values")
+    if "current" not in away:
+        try:
+            current = counters.realtime(site.id, local_day(now, zone), now.timestamp()).current_visitors
+        except Unavailable:
+            away.add("current")
     # Ids change every night, so the visitors of several days are the sum of the days': docs/metrics.md.
     visitors = sum(values) if values else None
     return msgspec.structs.replace(_plain(site), visitors=visitors, current=current, values=values)

@@ -108,12 +108,14 @@ def latest(reports: Reports, site: Site, zone: ZoneInfo, now: datetime) -> tuple
 
 
 class _Asking:
-    """Asks, and remembers the first problem instead of raising it."""
+    """Asks, and remembers the first problem instead of raising it. A server that is away is not asked again: one that
+    hangs makes each question wait."""
 
     def __init__(self, queries: Queries, site: Site, now: datetime) -> None:
         self._queries = queries
         self._site = site
         self._now = now
+        self._is_away = False
         self.problem: Problem | None = None
 
     def ask(
@@ -124,6 +126,8 @@ class _Asking:
         include: dict[str, Any] | None = None,
         limit: int | None = None,
     ) -> Answer | None:
+        if self._is_away:
+            return None
         said = {
             "site_id": self._site.id,
             "metrics": list(metrics),
@@ -140,6 +144,7 @@ class _Asking:
             self.problem = self.problem or Problem(refusal.code, refusal.message)
         except Unavailable as error:
             log.warning("wall_incomplete", extra={"site": self._site.id, "part": error.part})
+            self._is_away = True
             self.problem = self.problem or Problem("unavailable", "")
         return None
 

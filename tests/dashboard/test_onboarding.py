@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from maicivy.core.query import Row
+from maicivy.core.query import Query, Row, Rows
 from maicivy.core.sites import Site
 from maicivy.dashboard.onboarding import ELSEWHERE, snippets
 from maicivy.dashboard.sites import DAYS, MAX_COUNTED, listed
@@ -82,8 +82,17 @@ def test_sites_come_with_their_visitors_by_day_the_largest_first() -> None:
 
 
 class Away(FakeCounters):
+    asked = 0
+
     def realtime(self, *_: object) -> object:  # type: ignore[override]
+        self.asked += 1
         raise Unavailable("redis", "away")
+
+
+class AwayStore(FakeStore):
+    def ask(self, query: Query) -> Rows:
+        super().ask(query)
+        raise Unavailable("postgres", "away")
 
 
 class Slow(FakeStore):
@@ -94,6 +103,14 @@ class Slow(FakeStore):
 def test_a_site_whose_figures_are_not_to_be_had_is_listed_without() -> None:
     (only,) = listed(Queries(Slow(), FakeCache(), UTC_ZONE), Away(), [SITE], NOON, UTC_ZONE)
     assert (only.name, only.visitors, only.current, only.values) == ("shop.example", None, None, ())
+
+
+def test_a_server_that_is_away_is_not_asked_for_each_site() -> None:
+    store, counters = AwayStore([], []), Away()
+    sites = [SITE, Site(4, "b.example", "MC-0000000004"), Site(5, "c.example", "MC-0000000005")]
+    found = listed(Queries(store, FakeCache(), UTC_ZONE), counters, sites, NOON, UTC_ZONE)
+    assert [(each.visitors, each.current) for each in found] == [(None, None)] * 3
+    assert (len(store.asked), counters.asked) == (1, 1)
 
 
 def test_of_very_many_sites_only_the_first_are_counted() -> None:

@@ -217,11 +217,15 @@ def test_a_site_that_is_not_public_has_to_be_unlocked(parts: Maicivy, client: Fl
 def test_with_a_database_that_is_away_the_page_comes_and_its_parts_do_not(
     parts: Maicivy, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    asked = []
+
     def away(*_: object) -> None:
+        asked.append(1)
         raise Unavailable("postgres", "away")
 
     monkeypatch.setattr(type(parts.queries), "answer", away)
     page = client.get("/live/1")
     assert page.status_code == 200
     assert "The database does not answer right now." in page.text
+    assert len(asked) == 1, "one that hangs would make each question wait"
     assert client.get("/live/1?parts=line").status_code == 503, "the screen keeps what it has"
