@@ -6,6 +6,7 @@ nothing here, and the words of the page say so.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -31,6 +32,7 @@ MAX_MOMENTS: Final = 20
 MAX_DETAILS: Final = 4
 MAX_DETAIL_CHARS: Final = 80
 VISITOR_CHARS: Final = 6
+_HOST: Final = re.compile(r"^https?://[^/?]*", re.IGNORECASE)
 _SHOWN_ELSEWHERE: Final = frozenset({"path", "x", "y"})
 
 UrlOf = Callable[[str], str]
@@ -163,11 +165,17 @@ def _place(before: str) -> tuple[datetime, UUID] | None:
         raise Refusal("invalid_parameter", "before must be where a page of the timeline ended", "before") from error
 
 
+def page_of(url: str) -> str:
+    """Path and query of a stored URL: the hook tells no host, the tracker does, and both mean the same page. ticker.js
+    does the same."""
+    return _HOST.sub("", url) or ("/" if url else "")
+
+
 def _moment(event: TimelineEvent, zone: ZoneInfo) -> Moment:
     return Moment(
         id=str(event.id),
         event_type=event.event_type,
-        page=event.page_url,
+        page=page_of(event.page_url),
         at=datetime.fromisoformat(event.created_at).astimezone(zone),
         visitor=str(event.visitor_id)[-VISITOR_CHARS:],
         details=details_of(msgspec.json.decode(event.event_data, type=dict[str, Any])),

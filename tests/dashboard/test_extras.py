@@ -22,6 +22,7 @@ from maicivy.dashboard.extras import (
     heat_hours,
     moments,
     nearest_period,
+    page_of,
 )
 from maicivy.dashboard.page import Extras, HeatCell
 from maicivy.errors import Refusal
@@ -163,6 +164,20 @@ def test_a_moment_tells_the_first_plain_properties_cut_short() -> None:
     assert len(told[0][1]) == MAX_DETAIL_CHARS
     assert told[1:] == (("paid", "true"), ("n", "1.5"))
     assert len(details_of({f"p{number}": number for number in range(20)})) == MAX_DETAILS
+
+
+@pytest.mark.parametrize(
+    ("url", "page"),
+    [
+        ("/cv?theme=data", "/cv?theme=data"),
+        ("https://shop.test/cv?next=https://other.test/", "/cv?next=https://other.test/"),
+        ("http://shop.test:8080", "/"),
+        ("/from?url=https://other.test/", "/from?url=https://other.test/"),
+        ("", ""),
+    ],
+)
+def test_a_page_is_told_without_its_host(url: str, page: str) -> None:
+    assert page_of(url) == page
 
 
 def test_times_are_those_of_the_zone_of_the_view() -> None:

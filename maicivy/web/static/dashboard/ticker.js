@@ -75,7 +75,7 @@ export class Ticker {
     const data = event.data ?? {};
     const said = {
       type: this.#types[event.type] ?? event.type,
-      page: event.page_url,
+      page: pageOf(String(event.page_url ?? "")),
       at: isKnown ? timeOfDay(at) : "",
       country: typeof data.country === "string" ? country(data.country) : "",
       device: data.device,
@@ -103,6 +103,11 @@ function cut(value) {
   const text = typeof value === "string" ? value : "";
   const chars = [...text.slice(0, 2 * CHARS)];
   return chars.length > CHARS ? `${chars.slice(0, CHARS).join("")}…` : text;
+}
+
+// Path and query: the hook tells no host, the tracker does, and both mean the same page. extras.py does the same.
+function pageOf(url) {
+  return url.replace(/^https?:\/\/[^/?]*/i, "") || (url && "/");
 }
 
 function plainRow() {
