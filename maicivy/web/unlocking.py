@@ -28,8 +28,12 @@ _GIVEN: Final = re.compile(rf"(?:^|;\s*){COOKIE}=([0-9]{{1,12}})\.([0-9a-f]{{48}
 
 
 def is_unlocked(settings: Settings, environ: WSGIEnvironment, now: datetime) -> bool:
-    """Whether a request only reads, and carries a cookie that is still good."""
+    """Whether a request only reads, and carries a cookie that is still good. For pages of other hosts it opens nothing:
+    a WebSocket sends it along from any page of the same site (`blog.` beside `stats.example.org`), and asks nobody."""
     if settings.admin_token is None or environ.get("REQUEST_METHOD") not in ("GET", "HEAD"):
+        return False
+    origin = environ.get("HTTP_ORIGIN")
+    if origin is not None and origin.partition("://")[2].lower() != environ.get("HTTP_HOST", "").lower():
         return False
     found = _GIVEN.search(environ.get("HTTP_COOKIE", ""))
     if found is None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from flask import Response
 
 from maicivy.config import Settings
@@ -48,3 +49,30 @@ def test_a_cookie_of_another_name_opens_nothing(settings: Settings) -> None:
     for cookie in (f"x{COOKIE}={value}", f"x={COOKIE}={value}", f"{COOKIE}x={value}"):
         environ: Any = {"REQUEST_METHOD": "GET", "HTTP_COOKIE": cookie}
         assert not is_unlocked(settings, environ, NOW)
+
+
+@pytest.mark.parametrize(
+    ("origin", "is_good"),
+    [
+        (None, True),
+        ("https://stats.example.org", True),
+        ("http://Stats.example.org", True),
+        ("https://blog.example.org", False),
+        ("https://example.org", False),
+        ("https://stats.example.org:8443", False),
+        ("null", False),
+        ("", False),
+        ("https://evil.test/://stats.example.org", False),
+    ],
+)
+def test_a_cookie_opens_nothing_to_pages_of_other_hosts(origin: str | None, is_good: bool, settings: Settings) -> None:
+    settings = replace(settings, admin_token="0123456789abcdef")
+    response = Response()
+    unlock(response, settings, NOW, is_secure=True)
+    environ: Any = {
+        "REQUEST_METHOD": "GET",
+        "HTTP_HOST": "stats.example.org",
+        "HTTP_COOKIE": response.headers["Set-Cookie"].partition(";")[0],
+    }
+    said = {} if origin is None else {"HTTP_ORIGIN": origin}
+    assert is_unlocked(settings, environ | said, NOW) is is_good
