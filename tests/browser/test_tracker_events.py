@@ -418,3 +418,14 @@ def test_what_a_page_has_put_in_the_place_of_fetch_keeps_events_back_and_loses_n
     tracked.page = page
     wait_until(lambda: page.clock.fast_forward(1_000) or len(tracked.server.events(tracked.site)) > 1, 20, "events")
     assert [row.event_type for row in tracked.events(2)] == ["page_view", "next"]
+
+
+@pytest.mark.parametrize("broken", ["undefined", "() => { throw new Error() }", "() => undefined"])
+def test_a_page_whose_fetch_never_works_is_as_it_was(broken: str, page: Page, tracked: Tracked) -> None:
+    page.clock.install()
+    page.goto(tracked.put("/", f"<script>window.fetch = {broken}</script>"))
+    page.evaluate("for (let i = 0; i < 50; i++) maicivy('next')")
+    page.clock.fast_forward(600_000)
+    page.evaluate("dispatchEvent(new Event('pagehide'))")
+    page.goto(tracked.put("/next"))
+    assert tracked.paths(1) == ["/next"]

@@ -87,7 +87,7 @@
         tries = busy = 0;
         flush();
       } catch (error) {
-        failure = error;
+        failure = await error; // later: flush() has emptied the queue by then, which is filled again here
         busy = 0;
         // From now on their own time counts, no longer that of their arrival.
         for (const event of events) event.timestamp = parseInt(event.id.slice(0, 12), 16);
