@@ -44,12 +44,14 @@ function merge(shown, drawn, mayReset) {
   adoptValue(shown, drawn, mayReset);
 }
 
+/** By name: the nodes of `element.attributes` would be kept for as long as the element is. */
 function mergeAttributes(shown, drawn) {
-  for (const { namespaceURI, name, value } of drawn.attributes) {
+  for (const name of drawn.getAttributeNames()) {
     if (isOfReader(shown, name)) continue;
-    if (shown.getAttribute(name) !== value) shown.setAttributeNS(namespaceURI, name, value);
+    const value = drawn.getAttribute(name);
+    if (shown.getAttribute(name) !== value) shown.setAttribute(name, value);
   }
-  for (const { name } of [...shown.attributes]) {
+  for (const name of shown.getAttributeNames()) {
     if (!drawn.hasAttribute(name) && !isOfReader(shown, name)) shown.removeAttribute(name);
   }
 }
