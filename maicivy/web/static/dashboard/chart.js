@@ -8,10 +8,11 @@ const STEPS = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 };
 
 let tooltip = null;
 let shownFor = null;
+let pointer = "";
 
 /** Listen for the whole document: charts may come and go. */
 export function watchCharts() {
-  document.addEventListener("pointerover", ({ target }) => show(pointOf(target) ?? focusedPoint()));
+  document.addEventListener("pointerover", (over) => hasMoved(over) && show(pointOf(over.target) ?? focusedPoint()));
   document.addEventListener("focusin", ({ target }) => show(pointOf(target)));
   document.addEventListener("focusout", () => show(null));
   document.addEventListener("scroll", hide, { capture: true, passive: true });
@@ -27,6 +28,14 @@ export function chartsChanged() {
   const point = shownFor.isConnected ? shownFor : focusedPoint();
   hide();
   show(point);
+}
+
+/** What is drawn anew comes under a pointer that lies still, too: whoever uses the keys is not to be taken from there. */
+function hasMoved({ screenX, screenY }) {
+  const place = `${screenX} ${screenY}`;
+  if (place === pointer) return false;
+  pointer = place;
+  return true;
 }
 
 function pointOf(target) {
