@@ -20,13 +20,12 @@ from maicivy.dashboard.asking import PARTS, Asking
 from maicivy.dashboard.panels import PANELS, PanelSpec
 from maicivy.dashboard.parameters import condition, read_condition, read_view
 from maicivy.dashboard.view import View
-from maicivy.dashboard.words import LANGUAGES
 from maicivy.errors import RateLimited, Refusal
 from maicivy.logs import REQUEST_ID
 from maicivy.web import drawing, errors
 from maicivy.web.bodies import read_body
 from maicivy.web.context import is_secure, origin, parts
-from maicivy.web.drawing import drawn, formats_of, locked, moved
+from maicivy.web.drawing import drawn, formats_of, in_language_of, locked, moved
 from maicivy.web.reports import csv_bytes
 from maicivy.web.sites import is_admin, is_token, readable_site
 from maicivy.web.unlocking import lock, unlock
@@ -153,9 +152,8 @@ def moments(reference: str) -> Response:
 @blueprint.get("/dashboard/unlock")
 def ask_for_token() -> Response:
     """The form that takes the admin token, for whoever wants to see more than what is public."""
-    if request.args:
-        raise Refusal("unknown_parameter", "this page takes no parameters", next(iter(request.args))[:64])
-    return locked(200 if parts().settings.admin_token else 403, "", drawing.START)
+    following = read_view(_pairs()).url(drawing.START)
+    return locked(200 if parts().settings.admin_token else 403, "", following)
 
 
 @blueprint.post("/dashboard/unlock")
@@ -202,7 +200,7 @@ def failed(error: Exception) -> Response:
     try:
         response = drawn(
             "error",
-            _in_language(),
+            in_language_of(_here()),
             is_private=True,
             status=_STATUS.get(told["code"], answer.status_code),
             code=told["code"],
@@ -217,12 +215,6 @@ def failed(error: Exception) -> Response:
     if "Retry-After" in answer.headers:
         response.headers["Retry-After"] = answer.headers["Retry-After"]
     return response
-
-
-def _in_language() -> View | None:
-    """A view of nothing but the language that was asked for, where the rest of it cannot be read."""
-    lang = request.args.get("lang", "")
-    return View(lang=lang) if lang in LANGUAGES else None
 
 
 def _way_out(status: int) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 import secrets
 from typing import Any, Final
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from flask import Flask, Response, render_template, request
 
@@ -19,6 +19,7 @@ from maicivy.dashboard.charts.spark import spark
 from maicivy.dashboard.charts.worldmap import world_map
 from maicivy.dashboard.formats import Formats, formats_for
 from maicivy.dashboard.view import View
+from maicivy.dashboard.words import LANGUAGES
 from maicivy.geo.package import credit_for
 from maicivy.web.context import parts
 from maicivy.web.unlocking import LIFE_H, is_unlocked
@@ -67,10 +68,10 @@ def drawn(template: str, view: View | None, *, is_private: bool, status: int = 2
 
 
 def locked(status: int, problem: str, following: str) -> Response:
-    """The form that takes the admin token; `following` is where it leads."""
+    """The form that takes the admin token; `following` is where it leads, and says in which language."""
     return drawn(
         "unlock",
-        None,
+        in_language_of(following),
         is_private=True,
         status=status,
         site_name=_site_of(following),
@@ -80,6 +81,12 @@ def locked(status: int, problem: str, following: str) -> Response:
         hours=LIFE_H,
         is_possible=parts().settings.admin_token is not None,
     )
+
+
+def in_language_of(url: str) -> View | None:
+    """A view of nothing but the language that a URL asks for, for where the rest of it cannot be shown."""
+    lang = dict(parse_qsl(url.partition("?")[2])).get("lang", "")
+    return View(lang=lang) if lang in LANGUAGES else None
 
 
 def moved(url: str) -> Response:

@@ -443,6 +443,13 @@ def test_a_wrong_token_opens_nothing(client: FlaskClient) -> None:
         assert "Set-Cookie" not in response.headers
 
 
+def test_the_form_speaks_the_language_that_was_asked_for(client: FlaskClient) -> None:
+    asked = "/dashboard/secret.test?period=7d&lang=fr"
+    for response in (client.get(asked), unlocked(client, "wrong", asked), client.get("/dashboard/unlock?lang=fr")):
+        assert response.headers["Content-Language"] == "fr"
+    shown(client.get("/dashboard/unlock?lang=tlh"), 400)
+
+
 def test_nobody_guesses_for_long(parts: Maicivy, client: FlaskClient) -> None:
     assert [unlocked(client, "wrong").status_code for _ in range(MAX_GUESSES + 1)] == [401] * MAX_GUESSES + [429]
     response = unlocked(client)
