@@ -31,6 +31,8 @@ from maicivy.web.sites import is_admin, is_token, readable_site
 from maicivy.web.unlocking import lock, unlock
 
 MAX_FORM_BYTES: Final = 4096
+REFRESH_S: Final = 15
+"""A page that could not be had is asked for again: a screen on a wall has nobody who would."""
 
 _EXTENSION: Final = "maicivy_asking"
 _FORM: Final = ("fop", "fdim", "fprop", "fval", "fold")
@@ -214,6 +216,8 @@ def failed(error: Exception) -> Response:
         return answer
     if "Retry-After" in answer.headers:
         response.headers["Retry-After"] = answer.headers["Retry-After"]
+    if response.status_code == 503 and request.method == "GET":
+        response.headers["Refresh"] = str(REFRESH_S)
     return response
 
 
