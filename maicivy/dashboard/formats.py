@@ -18,6 +18,7 @@ from babel.dates import format_date, format_interval, format_skeleton, format_ti
 from babel.numbers import format_compact_decimal, format_decimal, format_percent
 
 from maicivy.dashboard.words import LANGUAGES, Words, words_of
+from maicivy.enrichment.channels import CHANNELS
 
 Value = int | float | None
 
@@ -197,6 +198,26 @@ class Formats:
         if kind in _NAMED and _KEY.fullmatch(key):
             return self.t.get(f"{kind}.{key}") or value
         return value
+
+    def meant(self, dimension: str, text: str) -> str:
+        """The value that somebody means who writes a name as `value` shows it (`France`), or a code in any case (`fr`);
+        what nothing is called by stands for itself."""
+        wanted = text.casefold()
+        codes: list[str]
+        if dimension == "visit:country":
+            codes = [code for code in map(str, self.locale.territories) if len(code) == 2 and code.isalpha()]
+        elif dimension == "visit:language":
+            codes = [code for code in map(str, self.locale.languages) if code.isalpha()]
+        elif dimension == "visit:channel":
+            codes = list(CHANNELS)
+        elif dimension == "visit:device":
+            codes = list(self.t.under("device"))
+        elif dimension == "event:name" and text != wanted:  # events have names in lower case
+            codes = list(self.t.under("event"))
+        else:
+            return text
+        same = (code for code in codes if wanted in (code.casefold(), self.value(dimension, code).casefold()))
+        return next(same, text)
 
     def _metric(self, name: str, value: Value, plain: str) -> str:
         if name in PERCENTS:

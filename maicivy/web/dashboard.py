@@ -288,6 +288,9 @@ def _filtered(view: View) -> View:
     if dimension == PROPERTY:
         dimension += one("fprop")
     values = [text.strip() for text in given["fval"]] or [""]
+    if operator in ("is", "is_not"):
+        meant = formats_of(view).meant
+        values = [meant(dimension, text) for text in values]
     if operator not in ("is", "is_not") and not all(values):
         raise Refusal("invalid_parameter", f"fval must say something for {operator}", "fval")
     return view.with_filter(condition(operator, dimension, values, "fval"))

@@ -9,6 +9,25 @@ import pytest
 
 from maicivy.dashboard.formats import NOTHING, formats_for
 
+MEANT = [
+    ("fr", "visit:country", "France", "FR"),
+    ("fr", "visit:country", "états-unis", "US"),
+    ("en", "visit:country", "germany", "DE"),
+    ("en", "visit:country", "de", "DE"),
+    ("fr", "visit:country", "Germany", "Germany"),
+    ("en", "visit:country", "Atlantis", "Atlantis"),
+    ("en", "visit:country", "", ""),
+    ("fr", "visit:language", "allemand", "de"),
+    ("en", "visit:language", "EN", "en"),
+    ("fr", "visit:device", "Ordinateur", "desktop"),
+    ("en", "event:name", "Page view", "page_view"),
+    ("en", "event:name", "Signup", "Signup"),
+    ("en", "event:name", "click", "click"),
+    ("en", "visit:channel", "organic search", "Organic Search"),
+    ("fr", "visit:channel", "Recherche naturelle", "Organic Search"),
+    ("en", "event:page", "France", "France"),
+    ("en", "event:props:country", "France", "France"),
+]
 ZURICH = ZoneInfo("Europe/Zurich")
 TUESDAY = datetime(2026, 11, 3, 14, 5, tzinfo=ZURICH)
 NBSP, THIN = "\u00a0", "\u202f"
@@ -179,3 +198,8 @@ def test_values_are_shown_as_people_read_them(header: str, dimension: str, value
 
 def test_formats_are_made_once_for_a_language_and_region() -> None:
     assert formats_for("fr-CH,fr") is formats_for("fr-CH")
+
+
+@pytest.mark.parametrize(("lang", "dimension", "text", "value"), MEANT)
+def test_a_name_that_people_write_means_what_is_stored(lang: str, dimension: str, text: str, value: str) -> None:
+    assert formats_for("", lang).meant(dimension, text) == value

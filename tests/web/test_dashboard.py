@@ -288,6 +288,8 @@ def test_a_page_that_fails_says_so_with_the_id_of_the_request(app: Flask, client
         ("fdim=event:page&fop=is&fval=/cv", [condition("is", "event:page", ["/cv"])]),
         ("fdim=event:page&fval=/cv", [condition("is", "event:page", ["/cv"])]),
         ("fdim=visit:city&fop=is&fval=", [condition("is", "visit:city", [""])]),
+        ("fdim=visit:country&fval=France", [condition("is", "visit:country", ["FR"])]),
+        ("fdim=visit:country&fop=contains&fval=R", [condition("contains", "visit:country", ["R"])]),
         ("fdim=event:props:&fprop=a,b&fop=contains&fval=x%25,y", [condition("contains", "event:props:a,b", ["x%,y"])]),
         ("fdim=visit:os&fop=is_not&fval=a&fval=b", [condition("is_not", "visit:os", ["a", "b"])]),
         ("fdim=&fop=is&fval=", []),
