@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from maicivy.core.answers import Answer
+from maicivy.core.query import PROPERTY
 from maicivy.core.query_filters import shown
 from maicivy.core.query_language import MAX_LIMIT
 from maicivy.core.sites import Site
@@ -140,9 +141,9 @@ def table(lists: Lists, spec: PanelSpec, listing: Listing, questions: Questions,
     """
     found, choices = lists.of_property(spec)
     outer = spec.within.rpartition(":")[2]
-    own = found.dimension.removeprefix("event:props:").rpartition(":")[2] or spec.key
+    own = found.dimension.removeprefix(PROPERTY) if spec.key == PROPERTIES else found.dimension.rpartition(":")[2]
     is_named = spec.dimension in _SHOWN_OTHERWISE
-    columns = (*((outer,) if outer else ()), own, *(("name",) if is_named else ()), *metrics_of(spec))
+    columns = (*((outer,) if outer else ()), own or spec.key, *(("name",) if is_named else ()), *metrics_of(spec))
     cells: list[tuple[str | int, ...]] = []
     if spec.key != PROPERTIES or choices:
         results, total, answer = _results(lists, found, listing, 0, MAX_LIMIT)

@@ -207,12 +207,11 @@ def csv_bytes(table: Table) -> bytes:
     """The table as RFC 4180 CSV in UTF-8, header first.
 
     A cell that a spreadsheet would take for a formula gets an apostrophe in front (OWASP, "CSV Injection"): themes
-    come from outside.
+    come from outside, and so do names of properties, which are columns.
     """
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow(table.columns)
-    writer.writerows([_defused(cell) for cell in row] for row in table.rows)
+    writer.writerows([_defused(cell) for cell in row] for row in (table.columns, *table.rows))
     return out.getvalue().encode("utf-8")
 
 
