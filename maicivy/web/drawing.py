@@ -85,7 +85,7 @@ def locked(status: int, problem: str, following: str) -> Response:
 
 def in_language_of(url: str) -> View | None:
     """A view of nothing but the language that a URL asks for, for where the rest of it cannot be shown."""
-    lang = dict(parse_qsl(url.partition("?")[2])).get("lang", "")
+    lang = dict(reversed(parse_qsl(url.partition("?")[2]))).get("lang", "")
     return View(lang=lang) if lang in LANGUAGES else None
 
 
