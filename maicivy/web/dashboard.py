@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, quote
 
 import msgspec
 from flask import Blueprint, Flask, Response, current_app, request
+from werkzeug.exceptions import HTTPException
 
 from maicivy.core.identity import client_key
 from maicivy.core.query import PROPERTY
@@ -51,6 +52,7 @@ def init_app(app: Flask) -> None:
     app.extensions[_EXTENSION] = Asking(maicivy.queries, maicivy.reports, maicivy.samples, maicivy.settings.timezone)
     drawing.init_app(app)
     app.register_blueprint(blueprint)
+    app.register_error_handler(HTTPException, _unrouted)
 
 
 @blueprint.get("/dashboard")
@@ -219,6 +221,12 @@ def failed(error: Exception) -> Response:
     if response.status_code == 503 and request.method == "GET":
         response.headers["Refresh"] = str(REFRESH_S)
     return response
+
+
+def _unrouted(error: HTTPException) -> Response:
+    """Where no route leads, a browser gets a page below our paths, and the one error shape elsewhere."""
+    is_page = drawing.own_path(request.path) == request.path and "text/html" in request.headers.get("Accept", "")
+    return failed(error) if is_page else errors.answer(error)
 
 
 def _way_out(status: int) -> str:

@@ -257,6 +257,13 @@ def test_what_there_is_not_is_a_page_that_says_so(client: FlaskClient, path: str
     shown(client.get(path), 404)
 
 
+@pytest.mark.parametrize("path", ["/dashboard/1/2/3", "/live/1/2", "/dashboard/1/export/pages"])
+def test_where_no_route_leads_a_browser_gets_a_page_and_a_program_does_not(client: FlaskClient, path: str) -> None:
+    shown(client.get(path, headers={"Accept": "text/html,*/*;q=0.8"}), 404)
+    assert client.get(path).get_json()["error"]["code"] == "not_found"
+    assert client.get("/api/nothing", headers={"Accept": "text/html"}).get_json()["error"]["code"] == "not_found"
+
+
 def test_a_page_without_postgres_comes_back(parts: Maicivy) -> None:
     away = build(replace(parts.settings, database_url="postgresql+psycopg://maicivy@/maicivy?host=/nonexistent"))
     browser = create_app(away).test_client()
