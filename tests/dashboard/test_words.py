@@ -17,6 +17,9 @@ from maicivy.dashboard.words import LANGUAGES, Words, words_of
 from maicivy.enrichment.channels import CHANNELS
 
 _SAID = re.compile(r"""\bt\(["']([a-z0-9_.]+)["'][,)]""")
+_WRITTEN = re.compile(r"""["']([a-z0-9_.]+)["']""")
+_BEGUN = re.compile(r"""["']([a-z_.]+[._])(?:["'] ~|\{)|(?:under\(|choices\(.+, )["']([a-z_]+)["']""")
+_BY_VALUE = ("channel.", "device.", "screen.", "event.")  # `Formats.value` looks them up by a dimension's name
 FILES = Path(words.__file__).parent / "words"
 
 
@@ -64,6 +67,21 @@ def test_whatever_pages_and_charts_say_is_there() -> None:
     said = {key for source in sources for key in _SAID.findall(source.read_text("utf-8"))}
     assert len(said) > 100
     assert said - words_of("en").keys == set()
+
+
+def test_there_is_no_text_that_nothing_says() -> None:
+    package = Path(words.__file__).parent
+    sources = [
+        *package.rglob("*.py"),
+        *(package.parent / "web").rglob("*.html"),
+        *(package.parent / "web").glob("*.py"),
+    ]
+    code = "\n".join(source.read_text("utf-8") for source in sources)
+    begun = (*_BY_VALUE, *(start or f"{table}." for start, table in _BEGUN.findall(code)))
+    assert (
+        words_of("en").keys - set(_WRITTEN.findall(code)) - {k for k in words_of("en").keys if k.startswith(begun)}
+        == set()
+    )
 
 
 def test_french_has_its_spaces() -> None:
