@@ -195,6 +195,11 @@ def test_whatever_was_sent_is_text(server: Service, hostile: Site, page: Page) -
     page.goto(server.url + path(hostile, View(prop=NAME, show=("properties",))))
     expect(page.locator(".card-events th").first).to_have_text(NAME)
     nothing_stirs(page)
+    for panel, count in (("properties", 2), ("pages", 1)):
+        page.goto(server.url + path(hostile, below=f"/details/{panel}"))
+        for box in [cell.bounding_box() for cell in page.locator("tbody tr").first.locator("td").all()][:count]:
+            assert box is not None
+            assert box["x"] + box["width"] <= 360, "a phone shows the first numbers without being moved"
     page.goto(server.url + path(hostile, View(filters=(condition("is", f"event:props:{NAME}", ["1"]),))))
     assert figures(page)[0] == "1"
     assert said == []
