@@ -64,7 +64,8 @@ def drawn(template: str, view: View | None, *, is_private: bool, status: int = 2
     response = Response(html, status, content_type="text/html; charset=utf-8")
     response.headers["Content-Security-Policy"] = _policy(nonce)
     response.headers["Content-Language"] = formats.lang
-    return kept_by_nobody_else(response, is_private=is_private)
+    # Whoever has unlocked it finds other sites named on pages of public ones.
+    return kept_by_nobody_else(response, is_private=is_private or opened)
 
 
 def locked(status: int, problem: str, following: str) -> Response:

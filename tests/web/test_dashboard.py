@@ -422,6 +422,9 @@ def test_the_token_opens_what_is_only_read(parts: Maicivy, client: FlaskClient) 
     page = client.get("/dashboard/secret.test")
     assert (page.status_code, page.headers["Cache-Control"]) == (200, "no-store")
     assert client.get("/dashboard/secret.test/export/pages.csv").headers["Cache-Control"] == "no-store"
+    among = client.get("/dashboard/1")
+    assert "secret.test" in among.text
+    assert among.headers["Cache-Control"] == "no-store"
     assert client.get("/live/secret.test").status_code == 200
     assert client.get("/ws/analytics?site=secret.test").status_code == 426  # which is said to those who may watch
     assert "secret.test" in client.get("/dashboard").text
