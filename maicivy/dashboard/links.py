@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from maicivy.core.query import EVENT_DIMENSIONS, PROPERTY, VISIT_DIMENSIONS
+from maicivy.core.query import PROPERTY
 from maicivy.core.sites import Site
 from maicivy.dashboard.page import Chip, Link
 from maicivy.dashboard.view import PERIODS, View
@@ -17,9 +17,6 @@ MAX_SITES: Final = 100
 """In the menu; all of them are a page of their own."""
 
 _COMPARED_BY_NAME: Final = ("previous", "year", "off")
-
-DIMENSIONS: Final = (*EVENT_DIMENSIONS, *VISIT_DIMENSIONS)
-"""What can be filtered by, besides properties."""
 
 
 def site_path(site: Site) -> str:

@@ -98,7 +98,7 @@ def wall_of(queries: Queries, reports: Reports, site: Site, zone: ZoneInfo, now:
 
 
 def latest(reports: Reports, site: Site, zone: ZoneInfo, now: datetime) -> tuple[Moment, ...]:
-    """What happened last, latest first: what the list begins with. None where the store is away."""
+    """What happened last, latest first: what the list begins with. Nothing where the store is away."""
     own = ZoneInfo(site.timezone) if site.timezone else zone
     try:
         found = moments(reports, site.id, before="", zone=own, now=now, earlier_url=lambda _: "")

@@ -32,7 +32,7 @@ _FEWEST: Final = "place_id"
 def fill(connection: sa.Connection, site_id: int, grain: Grain, part: Slice) -> None:
     """Work the buckets of a slice out, for every dimension; of minutes, for none.
 
-    To be called once in a transaction for each grain, where buckets of the slice are either none or empty.
+    To be called in a transaction of the caller's, where buckets of the slice are either none or empty.
     """
     if grain is Grain.MINUTE:
         question = Question(site_id, (), None, None, True, frozenset(FIGURES))

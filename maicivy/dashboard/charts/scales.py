@@ -61,21 +61,13 @@ def _step(least: float, kind: Kind) -> float:
     return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= least * (1 - 1e-9))
 
 
-def time_ticks(starts: Sequence[datetime], interval: str, limit: int) -> tuple[int, ...]:
-    """Which of the buckets that begin at `starts` (ascending, in their zone) get a tick: at most `limit`, as many as
-    a round distance allows, in ascending order.
-
-    Round is what calendars and clocks call so: quarters of an hour, midnights, Mondays, first days of months. Where the
-    next rounder distance leaves fewer than two, every so many of the last are taken. Of one bucket or more there is at
-    least one tick.
-    """
-    return few_of(round_ticks(starts, interval), limit)
-
-
 def round_ticks(starts: Sequence[datetime], interval: str) -> tuple[tuple[int, ...], ...]:
-    """The ticks of every round distance, the smallest first: what `few_of` chooses from, for several limits at once.
+    """Which of the buckets that begin at `starts` (ascending, in their zone) get a tick, by every round distance, the
+    smallest first: what `few_of` chooses from, for several limits at once.
 
-    Costs half a microsecond for each bucket and distance, of which there are up to 23.
+    Round is what calendars and clocks call so: quarters of an hour, midnights, Mondays, first days of months. Of one
+    bucket or more there is at least one tick. Costs half a microsecond for each bucket and distance, of which there are
+    up to 23.
     """
     distances = [tuple(range(len(starts)))]
     for group in _GROUPS[interval]:
@@ -87,7 +79,8 @@ def round_ticks(starts: Sequence[datetime], interval: str) -> tuple[tuple[int, .
 
 
 def few_of(distances: Sequence[Sequence[int]], limit: int) -> tuple[int, ...]:
-    """As many ticks as the limit lets; where even the largest distance has too many, every so many of these."""
+    """At most `limit` ticks, in ascending order, as many as a round distance allows; where even the largest distance
+    has too many, every so many of these."""
     limit = max(1, limit)
     chosen = next((ticks for ticks in distances if len(ticks) <= limit), distances[-1])
     return tuple(chosen[:: max(1, math.ceil(len(chosen) / limit))])

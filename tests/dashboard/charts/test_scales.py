@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maicivy.dashboard.charts.scales import Kind, kind_of, time_ticks, value_ticks
+from maicivy.dashboard.charts.scales import Kind, few_of, kind_of, round_ticks, value_ticks
 
 PARIS = ZoneInfo("Europe/Paris")
 BEIRUT = ZoneInfo("Asia/Beirut")
@@ -92,7 +92,7 @@ def test_value_ticks_are_few_and_reach_the_highest(highest: float, kind: Kind) -
 def test_times_get_ticks_where_calendars_have_them(
     starts: list[datetime], interval: str, limit: int, ticks: tuple[int, ...]
 ) -> None:
-    assert time_ticks(starts, interval, limit) == ticks
+    assert few_of(round_ticks(starts, interval), limit) == ticks
 
 
 @pytest.mark.parametrize(("starts", "clocks"), [
@@ -101,13 +101,13 @@ def test_times_get_ticks_where_calendars_have_them(
     (hours(BEIRUT, 2026, 3, 29, 23), [1, 3, 6, 9, 12, 15, 18, 21]),  # there is no midnight
 ])  # fmt: skip
 def test_clocks_that_change_keep_their_round_hours(starts: list[datetime], clocks: list[int]) -> None:
-    assert [starts[i].hour for i in time_ticks(starts, "hour", 8)] == clocks
+    assert [starts[i].hour for i in few_of(round_ticks(starts, "hour"), 8)] == clocks
 
 
 def test_minutes_are_told_by_quarters_of_hours() -> None:
     first = datetime(2026, 11, 20, 14, 12, tzinfo=PARIS)
     starts = [first + timedelta(minutes=i) for i in range(60)]
-    assert [starts[i].minute for i in time_ticks(starts, "minute", 4)] == [15, 30, 45, 0]
+    assert [starts[i].minute for i in few_of(round_ticks(starts, "minute"), 4)] == [15, 30, 45, 0]
 
 
 @given(
@@ -123,7 +123,7 @@ def test_time_ticks_are_some_ascend_and_keep_the_limit(first: datetime, interval
     else:
         start = first.replace(tzinfo=UTC).timestamp()
         starts = [datetime.fromtimestamp(start + i * lengths[interval], PARIS) for i in range(count)]
-    ticks = time_ticks(starts, interval, limit)
+    ticks = few_of(round_ticks(starts, interval), limit)
     assert 1 <= len(ticks) <= limit
     assert list(ticks) == sorted(set(ticks))
     assert 0 <= ticks[0] <= ticks[-1] < count
