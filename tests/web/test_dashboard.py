@@ -181,6 +181,12 @@ def test_the_language_is_the_readers(client: FlaskClient) -> None:
     assert '<html lang="en"' in answer.text
 
 
+@pytest.mark.parametrize(("query", "count"), [("", 1), ("?compare=year", 1), ("?compare=off", 0)])
+def test_whoever_wants_a_comparison_is_told_that_there_is_none(client: FlaskClient, query: str, count: int) -> None:
+    page = client.get(f"/dashboard/1{query}", headers={"Accept-Language": "en"})
+    assert page.text.count("· nothing to compare with") == count
+
+
 def test_parts_come_alone(client: FlaskClient) -> None:
     for part in PARTS:
         scan = shown(client.get(f"/dashboard/1?parts={part}&period=7d"))
@@ -254,7 +260,10 @@ def test_so_it_is_on_the_other_pages(client: FlaskClient, path: str, field: str)
     "path", ["/dashboard/nowhere.test", "/dashboard/99999", "/dashboard/1/details/mood", "/dashboard/1/export/mood.csv"]
 )
 def test_what_there_is_not_is_a_page_that_says_so(client: FlaskClient, path: str) -> None:
-    shown(client.get(path), 404)
+    response = client.get(path)
+    shown(response, 404)
+    assert response.text.casefold().count("there is no such") <= 1
+    assert "was not understood" not in response.text
 
 
 @pytest.mark.parametrize("path", ["/dashboard/1/2/3", "/live/1/2", "/dashboard/1/export/pages"])
