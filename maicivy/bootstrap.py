@@ -37,6 +37,7 @@ from maicivy.storage.redis_clients import blocking_redis, fast_redis
 from maicivy.storage.refusals import Refusals
 from maicivy.storage.rollups import Rollups
 from maicivy.storage.salts import RedisSaltBox
+from maicivy.storage.silence import Silence
 from maicivy.storage.site_rows import SiteRows
 from maicivy.storage.sites import BOOK_TIMEOUT_S, PostgresSites, SiteDirectory
 from maicivy.storage.visit_queries import PostgresVisitQueries
@@ -97,11 +98,13 @@ def build(settings: Settings) -> Maicivy:
     aggregates = RedisAggregates(fast, settings.timezone)
     aggregation = Aggregation(store, aggregates, _now)
     inbox = RedisInbox(fast, blocking, settings.inbox_max_bytes)
-    counters = RedisCounters(fast, settings.timezone)
+    silence = Silence()
+    counters = RedisCounters(fast, settings.timezone, silence)
     live = RedisLiveFeed(fast, blocking)
     sites = PostgresSites(engine, fast)
     rollups = Rollups(aggregates, settings.timezone)
-    queries = Queries(PostgresVisitQueries(engine, settings.timezone), RedisQueryCache(fast), settings.timezone)
+    cache = RedisQueryCache(fast, silence)
+    queries = Queries(PostgresVisitQueries(engine, settings.timezone), cache, settings.timezone)
     samples = PostgresEventSamples(engine)
     bell = Bell(fast)
     return Maicivy(

@@ -21,24 +21,27 @@ from maicivy.core.tallies import LETTERS, TOTAL
 from maicivy.metrics import REDIS_DURATION, timed
 from maicivy.storage import keys
 from maicivy.storage.redis_clients import redis_errors
+from maicivy.storage.silence import Silence
 
 ACTIVE_S: Final = 300
 """A visitor is current for five minutes after an event (seed 001)."""
 
 
 class RedisCounters:
-    """Aggregates and presence. Safe for threads; holds nothing but the client.
+    """Aggregates and presence. Safe for threads.
 
-    `zone` is the one whose calendar days every `day` argument is a day of.
+    `zone` is the one whose calendar days every `day` argument is a day of. `silence` is shared with others that ask the
+    same server; only `last_seen`, which the worker asks for, does not heed it.
     """
 
-    def __init__(self, client: redis.Redis, zone: ZoneInfo) -> None:
+    def __init__(self, client: redis.Redis, zone: ZoneInfo, silence: Silence | None = None) -> None:
         self._client = client
+        self._silence = silence or Silence()
         self.zone = zone
 
     def realtime(self, site_id: int, day: date, now: float) -> Snapshot:
         """See `core.ports.Counters`."""
-        with timed(REDIS_DURATION, "realtime"), redis_errors():
+        with self._silence.heeded(), timed(REDIS_DURATION, "realtime"), redis_errors():
             pipe = self._client.pipeline(transaction=True)
             pipe.zcount(keys.presence(site_id), _since(now), "+inf")
             pipe.pfcount(keys.unique_visitors(site_id, Period.DAY, day))
@@ -54,7 +57,7 @@ class RedisCounters:
         """
         if not site_ids:
             return {}
-        with timed(REDIS_DURATION, "active"), redis_errors():
+        with self._silence.heeded(), timed(REDIS_DURATION, "active"), redis_errors():
             pipe = self._client.pipeline(transaction=True)
             for site_id in site_ids:
                 pipe.zcount(keys.presence(site_id), _since(now), "+inf")
@@ -77,7 +80,7 @@ class RedisCounters:
         """See `core.ports.Counters`."""
         if not periods:
             return []
-        with timed(REDIS_DURATION, "periods"), redis_errors():
+        with self._silence.heeded(), timed(REDIS_DURATION, "periods"), redis_errors():
             pipe = self._client.pipeline(transaction=True)
             for period, day in periods:
                 pipe.pfcount(keys.unique_visitors(site_id, period, day))
@@ -92,7 +95,7 @@ class RedisCounters:
 
     def themes(self, site_id: int, limit: int) -> list[tuple[str, int]]:
         """See `core.ports.Counters`."""
-        with timed(REDIS_DURATION, "themes"), redis_errors():
+        with self._silence.heeded(), timed(REDIS_DURATION, "themes"), redis_errors():
             pairs = cast(
                 "list[tuple[bytes, float]]",
                 self._client.zrevrange(keys.themes(site_id), 0, limit - 1, withscores=True),

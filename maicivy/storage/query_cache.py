@@ -22,6 +22,7 @@ from maicivy.core.ports import Days
 from maicivy.metrics import REDIS_DURATION, timed
 from maicivy.storage import keys
 from maicivy.storage.redis_clients import redis_errors
+from maicivy.storage.silence import Silence
 
 LIFE_S: Final = 3600
 MAX_ENTRIES: Final = 1000
@@ -74,17 +75,18 @@ for i = 1, 3 do redis.call('EXPIRE', KEYS[i], ARGV[5]) end
 
 
 class RedisQueryCache:
-    """What `core.ports.QueryCache` promises. Safe for threads."""
+    """What `core.ports.QueryCache` promises. Safe for threads. `silence` is shared with others that ask the server."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, silence: Silence | None = None) -> None:
         self._client = client
+        self._silence = silence or Silence()
         self._get = client.register_script(_GET)
         self._put = client.register_script(_PUT)
 
     def get(self, site_id: int, key: bytes, days: Sequence[Days]) -> tuple[bytes | None, str]:
         """See `core.ports.QueryCache`."""
         bounds = [day.isoformat() for first, last in days for day in (first, last)]
-        with redis_errors(), timed(REDIS_DURATION, "cache_get"):
+        with self._silence.heeded(), redis_errors(), timed(REDIS_DURATION, "cache_get"):
             found = cast(
                 "list[bytes]",
                 self._get(keys=[keys.query(key), keys.changed(site_id), keys.CURSOR], args=bounds),
@@ -96,7 +98,7 @@ class RedisQueryCache:
         packed = _packed(answer)
         if len(packed) > MAX_ENTRY_BYTES or not epoch:
             return
-        with redis_errors(), timed(REDIS_DURATION, "cache_put"):
+        with self._silence.heeded(), redis_errors(), timed(REDIS_DURATION, "cache_put"):
             self._put(
                 keys=[keys.query(key), keys.QUERIES, keys.QUERY_BYTES],
                 args=[
