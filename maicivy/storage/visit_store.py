@@ -168,22 +168,25 @@ class _Pages:
         self._known: dict[int, str] = {}
 
     def learn(self, pages: Mapping[int, str]) -> None:
-        """Remember some."""
+        """Remember those of a batch, in place of others if there are too many."""
         if len(self._known) > REMEMBERED:
             self._known.clear()
         self._known |= pages
 
     def ask(self, cursor: psycopg.Cursor[Any], actions: set[int]) -> None:
-        """Have all of these known."""
+        """Have all of these known besides those of the batch, none of which is forgotten for them."""
         missing = sorted(actions - self._known.keys())
         if missing:
             cursor.execute(_PAGES, (missing,))
-            self.learn(dict(cursor.fetchall()))
+            self._known |= dict(cursor.fetchall())
 
     def are_plain(self, visit: Visit) -> bool:
-        """Whether no page occurs in two elements of a visit."""
+        """Whether no page occurs in two elements of a visit, for certain."""
         elements = visit.elements
-        return len(elements) == 1 or len({self._known.get(action) for _, action in elements}) == len(elements)
+        if len(elements) == 1:
+            return True
+        pages = {self._known.get(action) for _, action in elements}
+        return len(pages) == len(elements) and None not in pages
 
 
 class _Batch:

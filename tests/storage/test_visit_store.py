@@ -18,6 +18,7 @@ from sqlalchemy import Engine
 from maicivy.core.events import Event, Traits
 from maicivy.core.ports import Parcel
 from maicivy.core.visits import BOTS, Shape
+from maicivy.storage import visit_store
 from maicivy.storage.event_store import PostgresEventStore
 from maicivy.storage.sites import PostgresSites
 from tests.events import NOON, event, visitor_id
@@ -177,6 +178,19 @@ def test_only_a_visitors_only_visit_is_marked_as_such(store: PostgresEventStore,
     assert single() == [False, False, True]
     put(store, msgspec.structs.replace(event(at=minutes(60 * 24)), visitor_id=visitor_id(2)))
     assert single() == [False, False, False, False]
+
+
+def test_a_visit_is_plain_while_it_has_each_page_once_whatever_a_process_forgets(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visit_store, "REMEMBERED", 0)
+    again = event("signup", page_url="/a", visitor=1, at=minutes(1))
+    other = event("signup", page_url="/b", visitor=2, at=minutes(1))
+    put(PostgresEventStore(engine, UTC_ZONE), *(event(page_url="/a", visitor=visitor) for visitor in (1, 2)))
+    put(PostgresEventStore(engine, UTC_ZONE), again, other)
+    with engine.connect() as connection:
+        shapes = connection.scalars(sa.text("SELECT shape FROM visits ORDER BY visitor_id, started"))
+        assert [bool(shape & Shape.PLAIN) for shape in shapes] == [False, True]
 
 
 def test_hours_that_a_visit_touches_are_marked(store: PostgresEventStore, engine: Engine) -> None:
