@@ -187,6 +187,11 @@ def test_whoever_wants_a_comparison_is_told_that_there_is_none(client: FlaskClie
     assert page.text.count("· nothing to compare with") == count
 
 
+def test_the_wall_screen_speaks_the_language_that_was_asked_for(client: FlaskClient) -> None:
+    assert "/live/example.org" in shown(client.get("/dashboard/1")).links
+    assert "/live/example.org?lang=fr" in shown(client.get("/dashboard/1?lang=fr")).links
+
+
 def test_parts_come_alone(client: FlaskClient) -> None:
     for part in PARTS:
         scan = shown(client.get(f"/dashboard/1?parts={part}&period=7d"))
