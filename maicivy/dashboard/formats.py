@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
@@ -125,8 +125,9 @@ class Formats:
         return format_date(at, "full", locale=self.locale)
 
     def clock(self, at: datetime) -> str:
-        """A time of day as the clocks of `at`'s zone show it: `14:05`, `2:05 PM`."""
-        return format_time(at, "short", tzinfo=at.tzinfo, locale=self.locale)
+        """A time of day as the clocks of `at`'s zone show it: `14:05`, `2:05 PM`; where they show it twice on that day,
+        as at the end of summer time, with the offset: `02:05 UTC+1`."""
+        return format_time(at, "short", tzinfo=at.tzinfo, locale=self.locale) + _told_apart(at)
 
     def to_the_second(self, at: datetime) -> str:
         """A time of day with its seconds: `14:05:09`."""
@@ -157,8 +158,8 @@ class Formats:
             case "day":
                 return self.weekday(start)
             case "hour":
-                end = self.clock(start + timedelta(hours=1))
-                return self.t("bucket.hour", day=self.day(start), start=self.clock(start), end=end)
+                end = (start.astimezone(UTC) + timedelta(hours=1)).astimezone(start.tzinfo)
+                return self.t("bucket.hour", day=self.day(start), start=self.clock(start), end=self.clock(end))
         return self.moment(start)
 
     def tick(self, start: datetime, interval: str) -> str:
@@ -169,7 +170,7 @@ class Formats:
             case "week" | "day":
                 return format_skeleton("MMMd", start, locale=self.locale)
             case "hour" if self._has_noon:
-                return format_skeleton("h", start, locale=self.locale)
+                return format_skeleton("h", start, locale=self.locale) + _told_apart(start)
         return self.clock(start)
 
     def country(self, code: str) -> str:
@@ -223,6 +224,17 @@ class Formats:
         if name in PERCENTS:
             return self.percent(value)
         return self.duration(value) if name in DURATIONS else plain
+
+
+def _told_apart(at: datetime) -> str:
+    """What a time of day needs besides, when the clocks of its zone show it twice."""
+    first, again = (at.replace(fold=fold).utcoffset() for fold in (0, 1))
+    offset = at.utcoffset()
+    if offset is None or first is None or again is None or first <= again:  # less than again: clocks skip it
+        return ""
+    hours, minutes = divmod(round(abs(offset) / timedelta(minutes=1)), 60)
+    sign = MINUS if offset < timedelta() else "+"
+    return f"\u00a0UTC{sign}{hours}" + (f":{minutes:02}" if minutes else "")
 
 
 def _signed(text: str) -> str:

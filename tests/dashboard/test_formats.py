@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -138,6 +138,30 @@ def test_buckets_of_time_have_a_name_and_a_place_on_the_axis(
     formats = formats_for(header)
     assert formats.bucket(TUESDAY, interval) == bucket
     assert formats.tick(TUESDAY, interval) == tick
+
+
+@pytest.mark.parametrize(("header", "zone", "utc", "hour", "minute", "tick"), [
+    ("en-GB", "Europe/Paris", (10, 24, 23), "25 Oct 2026, 01:00 – 02:00*UTC+2", "25 Oct 2026, 01:00", "01:00"),
+    ("en-GB", "Europe/Paris", (10, 25, 0), "25 Oct 2026, 02:00*UTC+2 – 02:00*UTC+1", "25 Oct 2026, 02:00*UTC+2",
+     "02:00*UTC+2"),
+    ("en-GB", "Europe/Paris", (10, 25, 1), "25 Oct 2026, 02:00*UTC+1 – 03:00", "25 Oct 2026, 02:00*UTC+1",
+     "02:00*UTC+1"),
+    ("fr", "Europe/Paris", (10, 25, 1), "25 oct. 2026, 02:00*UTC+1 – 03:00", "25 oct. 2026, 02:00*UTC+1",
+     "02:00*UTC+1"),
+    ("en-GB", "Europe/Paris", (3, 29, 0), "29 Mar 2026, 01:00 – 03:00", "29 Mar 2026, 01:00", "01:00"),
+    ("en-US", "America/New_York", (11, 1, 5), "Nov 1, 2026, 1:00 AM*UTC−4 – 1:00 AM*UTC−5",
+     "Nov 1, 2026, 1:00 AM*UTC−4", "1 AM*UTC−4"),
+    ("en-GB", "Australia/Lord_Howe", (4, 4, 14), "5 Apr 2026, 01:00 – 01:30*UTC+10:30", "5 Apr 2026, 01:00", "01:00"),
+    ("en-GB", "UTC", (10, 25, 1), "25 Oct 2026, 01:00 – 02:00", "25 Oct 2026, 01:00", "01:00"),
+])  # fmt: skip
+def test_hours_that_come_twice_are_told_apart(
+    header: str, zone: str, utc: tuple[int, int, int], hour: str, minute: str, tick: str
+) -> None:
+    month, day, clock = utc
+    at = datetime(2026, month, day, clock, tzinfo=UTC).astimezone(ZoneInfo(zone))
+    formats = formats_for(header)
+    told = [formats.bucket(at, "hour"), formats.bucket(at, "minute"), formats.tick(at, "hour")]
+    assert [text.replace(THIN, " ").replace(NBSP, "*") for text in told] == [hour, minute, tick]
 
 
 def test_a_january_on_the_axis_is_its_year() -> None:
