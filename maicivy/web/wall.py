@@ -21,7 +21,7 @@ from maicivy.dashboard.words import LANGUAGES, words_of
 from maicivy.web import assets
 from maicivy.web.context import parts
 from maicivy.web.dashboard import failed
-from maicivy.web.drawing import drawn, formats_of, moved
+from maicivy.web.drawing import drawn, formats_of, locked, moved
 from maicivy.web.params import Query
 from maicivy.web.sites import is_admin, readable_site
 
@@ -35,15 +35,17 @@ blueprint.register_error_handler(Exception, failed)
 
 @blueprint.get("/live")
 def choose() -> Response:
-    """The screen of the only site that the reader may see, or a list of them."""
+    """The screen of the only site that the reader may see, or a list of them; of none the form that shows more."""
     view, theme = _asked()
     book = parts().site_directory.book(parts().now())
     everything = is_admin(parts(), request.environ)
     sites = [site for site in book if everything or site.is_public]
-    if len(sites) == 1:
-        asked = request.query_string.decode("ascii", "replace")
-        return moved(f"{_path(sites[0])}{'?' if asked else ''}{asked}")
-    paths = [(links.site_name(site), _path(site)) for site in sites]
+    if not sites:
+        return locked(401 if parts().settings.admin_token else 403, "", request.full_path.rstrip("?"))
+    asked = request.query_string.decode("ascii", "replace")
+    paths = [(links.site_name(site), f"{_path(site)}{'?' if asked else ''}{asked}") for site in sites]
+    if len(paths) == 1:
+        return moved(paths[0][1])
     return drawn("live_sites", view, is_private=True, sites=paths, theme=theme)
 
 

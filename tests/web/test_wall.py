@@ -198,6 +198,8 @@ def test_the_only_site_needs_no_choice_and_several_are_listed(parts: Maicivy, cl
     parts.site_directory.forget()
     links = [attrs["href"] for tag, attrs in Tags(client.get("/live").text).tags if tag == "a"]
     assert links == [first, "/live/shop.example"]
+    bright = Tags(client.get("/live?theme=light&lang=fr").text).tags
+    assert ("a", "/live/shop.example?theme=light&lang=fr") in [(tag, attrs.get("href")) for tag, attrs in bright]
     everything = client.get("/live", headers={"Authorization": f"Bearer {TOKEN}"}).text
     assert "secret.example" in everything
 
@@ -212,6 +214,15 @@ def test_a_site_that_is_not_public_has_to_be_unlocked(parts: Maicivy, client: Fl
     shown = client.get("/live/secret.example", headers={"Authorization": f"Bearer {TOKEN}"})
     assert shown.status_code == 200
     assert shown.headers["Cache-Control"] == "no-store"
+
+
+def test_where_no_site_is_public_the_choice_is_the_form(parts: Maicivy, client: FlaskClient) -> None:
+    parts.sites.set(1, {"is_public": False})
+    parts.site_directory.forget()
+    response = client.get("/live?theme=light")
+    assert response.status_code == 401
+    assert 'name="token"' in response.text
+    assert 'value="/live?theme=light"' in response.text
 
 
 def test_with_a_database_that_is_away_the_page_comes_and_its_parts_do_not(
