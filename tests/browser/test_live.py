@@ -152,6 +152,33 @@ def test_a_server_that_is_there_and_refuses_is_full_and_asked_seldom(
     assert asked[0] == "figures", "figures come without a socket, too"
 
 
+def test_a_server_that_refuses_once_while_it_goes_down_is_not_full(
+    page: Page, server: Service, asked: list[str]
+) -> None:
+    page.clock.install()
+    tries: list[WebSocketRoute] = []
+
+    def refuse_later(end: WebSocketRoute) -> None:
+        tries.append(end)
+        if len(tries) == 1:
+            end.send(json.dumps({"type": "initial_stats", "data": {}}))
+        else:
+            end.close()
+
+    page.route_web_socket("**/ws/analytics*", refuse_later)
+    page.goto(server.url + PATH)
+    expect(state(page)).to_have_text("it is on")
+    tries[0].close()
+    expect(state(page)).to_have_text("it is off")
+    with page.expect_response("**/readyz"):
+        page.clock.run_for(600)
+    expect(state(page)).to_have_text("it is off")
+    with page.expect_response("**/readyz"):
+        page.clock.run_for(1_100)
+    expect(state(page)).to_have_text("it is full")
+    assert len(tries) == 3
+
+
 @pytest.mark.parametrize("status", [0, 503])
 def test_a_server_that_is_away_or_whose_redis_is_away_is_off_and_not_full(
     status: int, page: Page, server: Service, asked: list[str], complaints: Complaints

@@ -94,10 +94,12 @@ export class Socket extends EventTarget {
       return;
     }
     // A refused handshake tells a page no status: whether the server could let somebody in is asked another way.
-    const isThere = await isReady();
+    // One that is going down is ready a moment longer than it lets anybody in: whoever was in asks twice.
+    const spared = this.#wasOpen ? 2 : 0;
+    const isFull = (await isReady()) && failures >= spared;
     if (this.#socket || this.#state === "asleep") return;
-    this.#become(isThere ? "full" : "off");
-    if (isThere) this.#retryAfter(Math.min(LONGEST_FULL_PAUSE_MS, FULL_PAUSE_MS * 2 ** failures));
+    this.#become(isFull ? "full" : "off");
+    if (isFull) this.#retryAfter(Math.min(LONGEST_FULL_PAUSE_MS, FULL_PAUSE_MS * 2 ** (failures - spared)));
     else this.#retryAfter(Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures));
   }
 
