@@ -23,10 +23,11 @@ from uuid import UUID
 
 import msgspec
 
-from maicivy.core.circumstances import click_id_of
+from maicivy.core.circumstances import click_id_of, with_campaign_of
+from maicivy.core.events import NO_TRAITS
 from maicivy.core.gate import MAX_FUTURE, MAX_URL_CHARS
 from maicivy.core.tallies import MAX_LABEL_CHARS
-from maicivy.core.urls import clean_url
+from maicivy.core.urls import clean_url, shortened
 
 MAX_LINE_BYTES: Final = 64 << 10
 """Web servers end a request's header at 8 to 32 KiB, so a longer line is no log line."""
@@ -107,13 +108,15 @@ class Line(msgspec.Struct, frozen=True, gc=False):
 
 
 class PageView(msgspec.Struct, frozen=True, gc=False):
-    """What is kept of a line that is a page view; URLs are clean. Of a click id its name is kept."""
+    """What is kept of a line that is a page view; URLs are clean. Of a click id its name is kept, and the campaign
+    where the URL was too long to be kept as a whole."""
 
     page_url: str
     path: str
     theme: str | None
     referrer: str
     click_id: str = ""
+    utm: tuple[str, str, str, str, str] | None = None
 
 
 def parse_line(raw: bytes) -> Line:
@@ -163,9 +166,11 @@ def page_view(line: Line, query_params: frozenset[str]) -> PageView | Skip:
     refused = _refused_path(path) or (Skip.FEED if _asks_for_feed(query) else None)
     if refused is not None:
         return refused
-    page_url = _clean(f"{path}?{query}", query_params) if query else path
+    whole = _clean(f"{path}?{query}", query_params) if query else path
+    utm = with_campaign_of(whole, NO_TRAITS).utm if len(whole) > MAX_URL_CHARS else None
     click_id = click_id_of(f"?{query}") if query else ""
-    return PageView(page_url or path, path, _theme(query), _clean(line.referrer, query_params), click_id)
+    referrer = _fitting(_clean(line.referrer, query_params))
+    return PageView(_fitting(whole) or path, path, _theme(query), referrer, click_id, utm)
 
 
 def out_of_time(at: datetime, now: datetime, retention: timedelta) -> Skip | None:
@@ -283,14 +288,17 @@ def _asks_for_feed(query: str) -> bool:
 
 
 def _clean(url: str, query_params: frozenset[str]) -> str:
-    """`url` as it may be stored, without its query where that makes it too long; empty when it may not be."""
+    """`url` as it may be stored, but for its length; empty when it may not be."""
     try:
-        clean = clean_url(url, query_params) if url else ""
+        return clean_url(url, query_params) if url else ""
     except ValueError:
         return ""
-    if len(clean) > MAX_URL_CHARS:
-        clean = clean.partition("?")[0]
-    return clean if len(clean) <= MAX_URL_CHARS else ""
+
+
+def _fitting(url: str) -> str:
+    """`url` without the parameters that make it too long; empty when it is too long even so."""
+    url = shortened(url, MAX_URL_CHARS)
+    return url if len(url) <= MAX_URL_CHARS else ""
 
 
 def _theme(query: str) -> str | None:

@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import unquote_plus
+
+import msgspec
 
 from maicivy.core.dimensions import CLICK_IDS
 from maicivy.core.event_data import storable
@@ -63,6 +66,21 @@ def with_click_id(url: str, name: str) -> str:
     if not name:
         return url
     return f"{url}&{name}" if "?" in url else f"{url}?{name}"
+
+
+def with_campaign_of(url: str, told: Traits) -> Traits:
+    """What an event tells, and of the campaign that which only its URL says: for one that is not kept as a whole."""
+    found: dict[str, str] = {}
+    for field in url.partition("?")[2].split("&"):
+        name, _, value = field.partition("=")
+        if value and name in _UTM:
+            found.setdefault(name, storable(unquote_plus(value).strip()[:MAX_UTM_CHARS]))
+    if not found:
+        return told
+    source, medium, campaign, term, content = [
+        said or found.get(name, "") for name, said in zip(UTM_FIELDS, told.utm or _NO_UTM, strict=True)
+    ]
+    return msgspec.structs.replace(told, utm=(source, medium, campaign, term, content))
 
 
 def sites(raw: Mapping[str, Any]) -> tuple[tuple[str, int | str], ...]:

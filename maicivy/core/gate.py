@@ -20,7 +20,7 @@ from maicivy.core.event_data import MAX_DEPTH, MAX_KEY_CHARS, MAX_PROPERTIES, MA
 from maicivy.core.events import ALIASES, ENGAGEMENT, NO_TRAITS, Event, Traits
 from maicivy.core.moments import moment
 from maicivy.core.strict_json import read, split, unwrap
-from maicivy.core.urls import clean_url
+from maicivy.core.urls import clean_url, shortened
 from maicivy.errors import Refusal
 
 __all__ = [
@@ -244,10 +244,13 @@ def _native(raw: dict[str, Any], gate: Gate) -> Draft:
         sites, traits = circumstances.sites(raw), circumstances.traits(raw, event_type, data, click_id)
     else:
         sites, traits = (), NO_TRAITS
+    whole = _cleaned(page_url, "page_url", gate)
+    if len(whole) > MAX_URL_CHARS:
+        traits = circumstances.with_campaign_of(whole, traits)
     return Draft(
         event_type,
         data,
-        _url(page_url, "page_url", gate),
+        _fitting(whole, "page_url"),
         _referrer(raw.get("referrer"), gate),
         _session_duration(raw.get("session_duration")),
         _id(raw.get("id")),
@@ -282,24 +285,30 @@ def _referrer(value: Any, gate: Gate) -> str:
     """The referrer, or none for a text that is no URL: browsers and their extensions tell all kinds of things, and an
     event is not worth less for it."""
     try:
-        return _url(value, "referrer", gate)
+        return _fitting(_cleaned(value, "referrer", gate), "referrer")
     except Refusal:
         if isinstance(value, str):
             return ""
         raise
 
 
-def _url(value: Any, field: str, gate: Gate) -> str:
+def _cleaned(value: Any, field: str, gate: Gate) -> str:
     if value is None or value == "":
         return ""
     if not isinstance(value, str):
         raise Refusal(f"invalid_{field}", f"{field} must be a string", field)
     try:
-        url = clean_url(storable(value), gate.query_params)
+        return clean_url(storable(value), gate.query_params)
     except ValueError as error:
         raise Refusal(f"invalid_{field}", f"{field} must be an http(s) URL or a path: {error}", field) from error
+
+
+def _fitting(url: str, field: str) -> str:
+    """Of a query that is too long only some parameters are kept, if any: the page was viewed all the same."""
+    url = shortened(url, MAX_URL_CHARS)
     if len(url) > MAX_URL_CHARS:
-        raise Refusal(f"invalid_{field}", f"{field} has more than {MAX_URL_CHARS} characters", field)
+        message = f"{field} has more than {MAX_URL_CHARS} characters, even without its query"
+        raise Refusal(f"invalid_{field}", message, field)
     return url
 
 

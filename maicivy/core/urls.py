@@ -53,6 +53,23 @@ def _clean(url: str, query_params: frozenset[str]) -> str:
 _short = lru_cache(maxsize=4000)(_clean)
 
 
+def shortened(url: str, most: int) -> str:
+    """A cleaned URL without those parameters that do not fit into `most` characters, the first ones fitting first.
+
+    They go as a whole, for half a value is another value. Longer than `most` only where it is without any of them.
+    """
+    if len(url) <= most:
+        return url
+    base, _, query = url.partition("?")
+    room = most - len(base)
+    kept = []
+    for field in query.split("&"):
+        if len(field) < room:  # there is a character before each
+            kept.append(field)
+            room -= len(field) + 1
+    return f"{base}?{'&'.join(kept)}" if kept else base
+
+
 def path_of(page_url: str) -> str:
     """The path of a stored URL: no scheme, host or query; `/` when there is none."""
     url = page_url.partition("?")[0]

@@ -209,6 +209,7 @@ class LogImport:
             region=place.region,
             city=place.city,
             click_id=view.click_id,
+            utm=view.utm,
         )
         return Event(
             event_id, plan.site_id, visitor, None, PAGE_VIEW, data, view.page_url, view.referrer, 0, at, traits

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from maicivy.core.circumstances import MAX_LANGUAGE_CHARS, click_id_of, language_of, with_click_id
 from maicivy.core.events import PAGE_VIEW
-from maicivy.core.gate import MAX_EVENT_BYTES, MAX_URL_CHARS, Draft, Gate, parse_event
+from maicivy.core.gate import MAX_EVENT_BYTES, Draft, Gate, parse_event
 from maicivy.core.identity import MAX_USER_AGENT_CHARS
 from maicivy.core.tallies import MAX_LABEL_CHARS
 from maicivy.core.urls import clean_url
@@ -146,9 +146,10 @@ def _view_data(path: str, query: str, theme_param: str | None) -> dict[str, str]
 
 
 def _page_url(path: str, query: str, gate: Gate) -> str:
-    """Path and allowed query; without the query when that cannot be read or makes the whole too long.
+    """Path and allowed query; without the query when that cannot be read.
 
-    The gate, which notes the name of a click id and then leaves it out, too, is shown that name.
+    The gate, which notes the name of a click id and then leaves it out, too, is shown that name. It also is who
+    shortens what is too long, for it notes the campaign before.
     """
     if not query:
         return path
@@ -156,13 +157,12 @@ def _page_url(path: str, query: str, gate: Gate) -> str:
         url = clean_url(f"{path}?{query}", gate.query_params)
     except ValueError:
         url = path
-    return with_click_id(url if len(url) <= MAX_URL_CHARS else path, click_id_of(f"?{query}"))
+    return with_click_id(url, click_id_of(f"?{query}"))
 
 
 def _referrer(referrer: str, gate: Gate) -> str:
     """The cleaned referrer, the site's own pages included; nothing when it is garbage."""
     try:
-        url = clean_url(_decoded(referrer), gate.query_params) if referrer else ""
+        return clean_url(_decoded(referrer), gate.query_params) if referrer else ""
     except ValueError:
         return ""
-    return url if len(url) <= MAX_URL_CHARS else ""

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from maicivy.core.circumstances import with_click_id
+from maicivy.core.circumstances import UTM_FIELDS, with_click_id
 from maicivy.core.events import DEFAULT_SITE, timestamp_text
 from maicivy.core.gate import MAX_BATCH_EVENTS, MAX_BODY_BYTES, Draft
 from maicivy.tracking.transports import NotNow, Receipt
@@ -108,6 +108,8 @@ def _json(draft: Draft, now: datetime, said: dict[str, Any]) -> bytes:
     }
     if draft.page_url:
         event["page_url"] = with_click_id(draft.page_url, draft.traits.click_id)
+    if draft.traits.utm:
+        event |= zip(UTM_FIELDS, draft.traits.utm, strict=True)
     if draft.traits.language:
         event["language"] = draft.traits.language
     if draft.referrer:

@@ -401,6 +401,57 @@ def test_what_the_sender_gave_wins_over_what_is_made_on_arrival() -> None:
 
 
 @pytest.mark.parametrize(
+    ("page_url", "kept", "utm"),
+    [
+        ("/a?utm_campaign=" + "y" * 484, "/a?utm_campaign=" + "y" * 484, None),
+        ("/a?utm_campaign=" + "y" * 485, "/a", ("", "", "y" * 200, "", "")),
+        ("/a?q=" + "y" * 600 + "&utm_source=x", "/a?utm_source=x", None),
+        (
+            "/a?utm_source=x&utm_campaign=" + "%C3%A9" * 100 + "&utm_medium=m%20+n&theme=t",
+            "/a?utm_source=x&utm_medium=m%20+n&theme=t",
+            ("x", "m  n", "é" * 100, "", ""),
+        ),
+        (
+            "/a?utm_term=" + "y" * 300 + "&utm_term=z&ref=" + "y" * 300,
+            "/a?utm_term=" + "y" * 300 + "&utm_term=z",
+            ("", "", "", "y" * 200, ""),
+        ),
+        ("/a?utm_content=%00" + "y" * 600 + "#utm_source=no", "/a", ("", "", "", "", "\ufffd" + "y" * 199)),
+        ("/a?utm_x=" + "y" * 600, "/a", None),
+        ("https://a.example?utm_source=" + "y" * 60_000, "https://a.example/", ("y" * 200, "", "", "", "")),
+        ("/" + "a" * 499 + "?utm_source=x", "/" + "a" * 499, ("x", "", "", "", "")),
+        ("/a?gclid=1&utm_source=" + "y" * 600, "/a", ("y" * 200, "", "", "", "")),
+    ],
+)
+def test_a_query_that_is_too_long_costs_neither_the_view_nor_its_campaign(
+    page_url: str, kept: str, utm: tuple[str, ...] | None
+) -> None:
+    draft = parsed(json.dumps({"event_type": TYPE, "page_url": page_url}).encode())
+    assert isinstance(draft, Draft)
+    assert (draft.page_url, draft.traits.utm) == (kept, utm)
+    assert_sound(draft)
+    referred = parsed(json.dumps({"event_type": TYPE, "referrer": page_url}).encode())
+    assert isinstance(referred, Draft)
+    assert (referred.referrer, referred.traits.utm) == (kept, None)
+
+
+def test_what_an_event_tells_of_its_campaign_counts_more_than_a_url_that_is_too_long() -> None:
+    long = "/a?utm_source=url&utm_medium=url&utm_campaign=" + "y" * 600
+    draft = parsed(json.dumps({"event_type": TYPE, "page_url": long, "utm_source": "told"}).encode())
+    assert isinstance(draft, Draft)
+    assert draft.traits.utm == ("told", "url", "y" * 200, "", "")
+
+
+@pytest.mark.parametrize("end", ["", "?utm_source=x", "?utm_source=" + "x" * 600, "?q=1", "#top"])
+def test_a_path_that_is_too_long_is_refused_with_and_without_a_query(end: str) -> None:
+    body = json.dumps({"event_type": TYPE, "page_url": "/" + "a" * MAX_URL_CHARS + end}).encode()
+    assert code_of(body) == "invalid_page_url"
+    draft = parsed(body.replace(b"page_url", b"referrer"))
+    assert isinstance(draft, Draft)
+    assert draft.referrer == ""
+
+
+@pytest.mark.parametrize(
     ("member", "field"),
     [
         ('"event_data":[]', "event_data"),

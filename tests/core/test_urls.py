@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maicivy.core.urls import clean_url, path_of
+from maicivy.core.urls import clean_url, path_of, shortened
 
 PARAMS = frozenset({"theme", "ref", "source"})
 
@@ -113,6 +113,38 @@ def test_nothing_of_60_kb_is_slow(url: str) -> None:
 )
 def test_the_path_of_a_stored_url(page_url: str, path: str) -> None:
     assert path_of(page_url) == path
+
+
+@pytest.mark.parametrize(
+    ("url", "most", "kept"),
+    [
+        ("", 0, ""),
+        ("/a?utm_a=1", 10, "/a?utm_a=1"),
+        ("/a?utm_a=1", 9, "/a"),
+        ("/a?utm_a=1", 1, "/a"),
+        ("/a?utm_a=1&ref=2", 15, "/a?utm_a=1"),
+        ("/a?utm_a=12345678&ref=2&theme=3", 16, "/a?ref=2&theme=3"),
+        ("/a?utm_a=12345678&ref=2&theme=3", 15, "/a?ref=2"),
+        ("/a?utm_a=1?&=&ref=x", 12, "/a?utm_a=1?"),
+        ("https://example.org/?utm_a=1", 27, "https://example.org/"),
+        ("/" + "a" * 20, 20, "/" + "a" * 20),
+    ],
+)
+def test_parameters_that_do_not_fit_go_as_a_whole(url: str, most: int, kept: str) -> None:
+    assert shortened(url, most) == kept
+
+
+@given(
+    urls | st.tuples(starts, queries.map(lambda query: "?" + "&".join(map("=".join, query)))).map("".join),
+    st.integers(0, 40),
+)
+def test_what_was_shortened_is_clean_and_short_and_the_same_page(url: str, most: int) -> None:
+    with suppress(ValueError):
+        clean = clean_url(url, PARAMS)
+        short = shortened(clean, most)
+        assert clean_url(short, PARAMS) == shortened(short, most) == short
+        assert path_of(short) == path_of(clean)
+        assert len(short) <= most or "?" not in short
 
 
 @given(urls)

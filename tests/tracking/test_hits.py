@@ -73,6 +73,11 @@ def test_the_page_url_is_the_path_as_browsers_write_it_and_the_allowed_query(
     assert view.event_data["path"] == page_url.partition("?")[0]
 
 
+def test_a_query_that_is_too_long_leaves_its_campaign_behind() -> None:
+    view = viewed(PATH_INFO="/cv", QUERY_STRING="utm_source=n&utm_campaign=" + "x" * 600)
+    assert (view.page_url, view.traits.utm) == ("/cv?utm_source=n", ("n", "", "x" * 200, "", ""))
+
+
 def test_a_path_that_is_too_long_is_refused() -> None:
     with pytest.raises(Refusal, match="page_url"):
         viewed(PATH_INFO="/" + "x" * 500)

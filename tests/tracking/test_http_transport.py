@@ -81,8 +81,8 @@ def test_an_unknown_address_is_sent_as_such(stub: Stub) -> None:
     transport.close()
 
 
-def test_language_click_id_and_site_travel_too() -> None:
-    told = Traits(language="fr", click_id="gclid")
+def test_language_click_id_campaign_and_site_travel_too() -> None:
+    told = Traits(language="fr", click_id="gclid", utm=("news", "", "", "", "x"))
     views = [
         Draft("page_view", {}, url, id=UUID(int=1), timestamp=NOON, traits=told) for url in ("/a", "/a?utm_term=b")
     ]

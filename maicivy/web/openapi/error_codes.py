@@ -52,7 +52,9 @@ EVENT_CODES: Final[dict[str, Meaning]] = {
     "string_too_long": Meaning(400, f"A string of `event_data` has more than {MAX_STRING_CHARS} characters."),
     "invalid_number": Meaning(400, "A number is not finite or does not fit in 64 bits."),
     "invalid_page_url": Meaning(
-        400, f"`page_url` is neither an http(s) URL nor a path, or has more than {MAX_URL_CHARS} characters."
+        400,
+        f"`page_url` is neither an http(s) URL nor a path, or has more than {MAX_URL_CHARS} characters without its"
+        " query.",
     ),
     "invalid_referrer": Meaning(400, "`referrer` is no string. One that is no URL is left out."),
     "invalid_session_duration": Meaning(400, f"`session_duration` is not whole seconds from 0 to {MAX_SESSION_S}."),

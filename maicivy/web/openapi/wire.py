@@ -65,8 +65,8 @@ class EventBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     page_url: Annotated[
         Url | None,
         Meta(
-            description="An http(s) URL or a path. Of its query, utm_* and an allow-list are kept; what is left has at"
-            f" most {MAX_URL_CHARS} characters."
+            description="An http(s) URL or a path. Of its query, utm_* and an allow-list are kept, as far as the whole"
+            f" fits into {MAX_URL_CHARS} characters; without the query it has to."
         ),
     ] = None
     referrer: Annotated[
