@@ -20,14 +20,14 @@ from maicivy.dashboard.lists import Lists
 from maicivy.dashboard.over_time import Figures
 from maicivy.dashboard.page import Card, Extras, Figure, Page, Problem, Row, Series
 from maicivy.dashboard.panels import CARDS, PANELS
-from maicivy.dashboard.questions import Questions
+from maicivy.dashboard.questions import Questions, problem_of
 from maicivy.dashboard.view import View
 from maicivy.errors import Refusal, Unavailable
 from maicivy.queries import Queries
 from maicivy.reports import Reports
 
-PARTS: Final = ("current", "figures", "series", *(f"card-{key}" for key in CARDS), "extras")
-"""What can be asked for alone."""
+PARTS: Final = ("current", "figures", "series", *(f"card-{key}" for key in CARDS), "extras", "ticker")
+"""What can be asked for alone. The ticker is by scripts that have none of its rows; it is of what the extras are of."""
 
 AT_ONCE: Final = 4
 """Parts that are worked out at the same time: as many questions as Postgres answers a process at a time."""
@@ -131,8 +131,8 @@ class Asking:
             earlier_url=_earlier(view, links.site_path(site)),
         )
 
-    def extras(self, questions: Questions, site: Site, view: View, pages: Sequence[str]) -> Extras | None:
-        """What seed 001 shows; None where that cannot be told now."""
+    def extras(self, questions: Questions, site: Site, view: View, pages: Sequence[str]) -> Extras:
+        """What seed 001 shows, or why that cannot be told now."""
         path = links.site_path(site)
         try:
             return extras.answered(
@@ -148,8 +148,8 @@ class Asking:
                 heat_url=lambda page: f"{view.with_heat(page).url(path)}#heatmap",
                 earlier_url=_earlier(view, path),
             )
-        except (Refusal, Unavailable):
-            return None
+        except (Refusal, Unavailable) as error:
+            return Extras(problem=problem_of(error))
 
 
 class _Answers:
@@ -173,6 +173,7 @@ class _Answers:
         }
         tasks |= {f"card-{key}": _card(lists, key) for key in CARDS}
         tasks["extras"] = lambda: asking.extras(questions, site, view, _pages(lists))
+        parts = parts | {"extras"} if "ticker" in parts else parts
         wanted = {part: task for part, task in tasks.items() if part in parts}
         found = at_once(wanted, PATIENCE_S)
         late = {part for part in wanted if part not in found}
@@ -182,7 +183,7 @@ class _Answers:
         self.cards: tuple[Card, ...] = tuple(
             found.get(f"card-{key}") or lists.late(key, _TOO_SLOW) for key in CARDS if f"card-{key}" in wanted
         )
-        self.extras: Extras | None = found.get("extras")
+        self.extras: Extras | None = found.get("extras") or (Extras(problem=_TOO_SLOW) if "extras" in late else None)
 
 
 def at_once(tasks: Mapping[str, Callable[[], T]], patience_s: float) -> dict[str, T]:

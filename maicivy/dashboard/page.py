@@ -216,6 +216,8 @@ class Extras(msgspec.Struct, frozen=True):
     heat: tuple[HeatCell, ...] = ()
     moments: tuple[Moment, ...] = ()
     earlier_url: str = ""
+    problem: Problem | None = None
+    """Why there is nothing of it."""
 
 
 class Page(msgspec.Struct, frozen=True):

@@ -17,6 +17,19 @@ from tests.browser.chromium import USER_AGENT, Complaints
 from tests.browser.serving import Service
 from tests.standalone.processes import wait_until
 
+AS_WITHOUT_POSTGRES = """
+document.addEventListener("readystatechange", () => {
+  if (document.readyState !== "interactive") return;
+  const problem = '<div class="problem"></div>';
+  document.querySelector("[data-part=extras]").innerHTML = problem;
+  document.querySelector("[data-part=ticker]").removeAttribute("data-fed");
+  const list = document.querySelector("[data-ticker]");
+  list.setAttribute("data-unfilled", "");
+  list.querySelectorAll("li").forEach((row) => row.remove());
+  list.insertAdjacentHTML("afterend", problem);
+});
+"""
+"""Before the page's own scripts run."""
 PAGES = [f"/page/{number}" for number in range(12)]
 
 
@@ -152,6 +165,23 @@ def test_a_part_that_does_not_come_stays_and_is_marked_until_it_does(
     page.unroute("**/*parts=*")
     expect(figure(page, 2)).to_have_text("2", timeout=10_000)
     expect(page.locator("[data-stale]")).to_have_count(0)
+
+
+def test_what_could_not_be_told_when_the_page_was_drawn_comes_by_itself(
+    page: Page, server: Service, fresh: Site
+) -> None:
+    page.add_init_script(AS_WITHOUT_POSTGRES)
+    page.set_viewport_size({"width": 1440, "height": 4000})
+    look(page, server, fresh, "?period=custom&from=2026-01-01&to=2026-01-31&compare=off")
+    expect(page.locator(".problem")).to_have_count(2)
+    expect(page.locator("[data-ticker] > li")).to_have_count(0)
+    send(server, fresh, view("/second"))
+    expect(page.locator(".problem")).to_have_count(0)
+    expect(page.locator("[data-unfilled]")).to_have_count(0)
+    expect(page.locator("[data-ticker] > li").last).to_contain_text("/first")
+    send(server, fresh, view("/third"))
+    expect(page.locator("[data-ticker] > li").first).to_contain_text("/third")
+    assert is_same(page)
 
 
 def test_a_reader_who_may_not_see_it_any_more_is_told_so_by_the_page(

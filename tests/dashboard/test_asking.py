@@ -15,7 +15,7 @@ from maicivy.core.sites import Site
 from maicivy.dashboard import asking as module
 from maicivy.dashboard import over_time
 from maicivy.dashboard.asking import PARTS, Asking, at_once
-from maicivy.dashboard.page import Page
+from maicivy.dashboard.page import Extras, Page, Problem
 from maicivy.dashboard.panels import CARDS
 from maicivy.dashboard.parameters import condition
 from maicivy.dashboard.view import PERIODS, View
@@ -102,7 +102,19 @@ def test_only_the_parts_that_are_asked_for_are_there(parts: Maicivy) -> None:
     page = page_of(parts, View())
     assert [card.key for card in page.cards] == list(CARDS)
     assert page.extras is not None
-    assert set(PARTS) == {"current", "figures", "series", "extras", *(f"card-{key}" for key in CARDS)}
+    assert page_of(parts, View(), None, "ticker").extras == page.extras
+    assert set(PARTS) == {"current", "figures", "series", "extras", "ticker", *(f"card-{key}" for key in CARDS)}
+
+
+def test_letters_and_the_latest_events_that_nobody_can_tell_say_so(
+    parts: Maicivy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(*_: Any) -> None:
+        raise Unavailable("postgres", "is down")
+
+    monkeypatch.setattr(type(parts.reports), "timeline", down)
+    page = page_of(parts, View(), None, "extras")
+    assert page.extras == Extras(problem=Problem("unavailable", "postgres does not answer"))
 
 
 def test_links_lead_to_views(parts: Maicivy) -> None:
@@ -189,4 +201,5 @@ def test_parts_that_are_late_say_so(parts: Maicivy, monkeypatch: pytest.MonkeyPa
     assert [problem and problem.code for problem in problems] == ["query_too_slow"] * (2 + len(CARDS))
     assert [card.key for card in page.cards] == list(CARDS)
     assert all(card.tabs for card in page.cards)
-    assert (page.current_visitors, page.extras) == (None, None)
+    assert page.current_visitors is None
+    assert page.extras == Extras(problem=page.problem)

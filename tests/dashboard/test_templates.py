@@ -16,6 +16,7 @@ import pytest
 from maicivy import web
 from maicivy.core.answers import MetricHow
 from maicivy.core.events import DEFAULT_SITE
+from maicivy.dashboard.asking import PARTS
 from maicivy.dashboard.charts.bars import bar
 from maicivy.dashboard.charts.heatmap import heat_map
 from maicivy.dashboard.charts.series import series_chart
@@ -23,8 +24,8 @@ from maicivy.dashboard.charts.spark import spark
 from maicivy.dashboard.charts.worldmap import world_map
 from maicivy.dashboard.formats import formats_for
 from maicivy.dashboard.onboarding import snippets
-from maicivy.dashboard.page import Page, Problem
-from maicivy.dashboard.panels import CARDS, PANELS
+from maicivy.dashboard.page import Extras, Page, Problem
+from maicivy.dashboard.panels import PANELS
 from maicivy.dashboard.parameters import read_view
 from maicivy.dashboard.view import View
 from maicivy.dashboard.words import LANGUAGES
@@ -235,7 +236,7 @@ def test_what_runs_from_right_to_left_does_so_by_itself(templates: jinja2.Enviro
     assert held.count(f">{RIGHT_TO_LEFT}<") < html.count(f">{RIGHT_TO_LEFT}<") / 4
 
 
-@pytest.mark.parametrize("name", ["current", "figures", "series", "extras", *(f"card-{card}" for card in CARDS)])
+@pytest.mark.parametrize("name", PARTS)
 def test_a_part_can_be_had_alone_and_is_as_on_the_page(templates: jinja2.Environment, name: str) -> None:
     part = draw(templates, "parts", page=page(), parts=[name]).strip()
     drawn = Drawn(part)
@@ -243,6 +244,19 @@ def test_a_part_can_be_had_alone_and_is_as_on_the_page(templates: jinja2.Environ
     assert drawn.elements[0][1]["data-part"] == name
     whole = Drawn(draw(templates, "page", page=page()))
     assert name in whole.values("data-part")
+
+
+def test_what_seed_001_shows_keeps_its_place_without_figures_and_asks_for_the_latest_events(
+    templates: jinja2.Environment,
+) -> None:
+    drawn = Drawn(draw(templates, "page", page=page(extras=Extras(problem=SLOW))))
+    by_part = {attributes["data-part"]: attributes for _, attributes in drawn.elements if "data-part" in attributes}
+    assert "extras" in by_part
+    assert "data-fed" not in by_part["ticker"]
+    assert drawn.values("data-unfilled") == [""]
+    assert sum(attributes.get("class") == "problem" for _, attributes in drawn.elements) == 2
+    whole = Drawn(draw(templates, "page", page=page()))
+    assert (whole.values("data-fed"), whole.values("data-unfilled")) == ([""], [])
 
 
 def test_what_is_chosen_is_said_to_be(templates: jinja2.Environment) -> None:

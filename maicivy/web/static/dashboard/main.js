@@ -7,6 +7,8 @@
  * - `[data-part=NAME]`: asked for again, by `?parts=NAME,…`, when it may have changed; within `[data-past]`, a range that
  *   is over, only when nobody knows what happened. `[data-stale]` is set while an answer is missing. While there is a
  *   `[data-renew]`, as on the page of a site without events, the whole page is asked for instead
+ *   `[data-part][data-fed]` is kept up to date by events, and not asked for; `[data-ticker][data-unfilled]`: its rows are
+ *   not known, and it is asked for until they are
  * - `[data-key]`: tells rows of a part from each other; `[data-count=1234]`: a number that moves to its new value
  * - `[data-current]`: the number of current visitors; `[data-live-state]` and `[data-ticker]`: see `live.js`, `ticker.js`
  * - `a[data-nav]`, `form[data-nav]`, `form[data-auto]`: another view of this page, see `navigate.js`; `html[data-loading]` meanwhile;

@@ -7,7 +7,9 @@
 
 import { count } from "./count.js";
 
-const ALIVE = "[data-ticker], [data-live-state]"; // filled by scripts, and emptier as drawn
+// Filled by scripts, and emptier as drawn; but for a ticker that was drawn without knowing of what came before.
+const ALIVE = "[data-ticker], [data-live-state]";
+const UNFILLED = "[data-unfilled]";
 
 /**
  * @param {Element} shown
@@ -33,7 +35,7 @@ function merge(shown, drawn, mayReset) {
     adoptValues(shown, drawn, mayReset);
     return;
   }
-  if (shown.matches(ALIVE) && drawn.matches(ALIVE)) return;
+  if (shown.matches(ALIVE) && drawn.matches(ALIVE) && (!shown.matches(UNFILLED) || drawn.matches(UNFILLED))) return;
   const before = shown.dataset.count;
   mergeAttributes(shown, drawn);
   if (before !== undefined && drawn.dataset.count !== undefined && !drawn.firstElementChild) {

@@ -54,7 +54,7 @@ export class Parts extends EventTarget {
   touch() {
     if (document.querySelector("[data-renew]")) this.#renew();
     for (const part of partsOf(document)) {
-      if (!part.closest("[data-past]")) this.#changed.add(part.dataset.part);
+      if (!part.closest("[data-past]") || part.querySelector(".problem")) this.#changed.add(part.dataset.part);
     }
     this.#plan();
   }
@@ -153,8 +153,9 @@ export class Parts extends EventTarget {
   }
 }
 
+/** Without those that need not be asked for: events alone keep them up to date. */
 function partsOf(root) {
-  return root.querySelectorAll("[data-part]");
+  return root.querySelectorAll("[data-part]:not([data-fed])");
 }
 
 function named(root, name) {
