@@ -206,6 +206,7 @@ def failed(error: Exception) -> Response:
             "error",
             in_language_of(_here()),
             is_private=True,
+            to_language=drawing.towards_language(_here()),
             status=_STATUS.get(told["code"], answer.status_code),
             code=told["code"],
             message=told["message"],

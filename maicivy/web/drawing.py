@@ -18,7 +18,7 @@ from maicivy.dashboard.charts.series import series_chart
 from maicivy.dashboard.charts.spark import spark
 from maicivy.dashboard.charts.worldmap import world_map
 from maicivy.dashboard.formats import Formats, formats_for
-from maicivy.dashboard.view import View
+from maicivy.dashboard.view import MAX_CHARS, View
 from maicivy.dashboard.words import LANGUAGES
 from maicivy.geo.package import credit_for
 from maicivy.web.context import parts
@@ -74,6 +74,7 @@ def locked(status: int, problem: str, following: str) -> Response:
         "unlock",
         in_language_of(following),
         is_private=True,
+        to_language=_towards_language(following),
         status=status,
         site_name=_site_of(following),
         action=f"{START}/unlock",
@@ -108,6 +109,20 @@ def kept_by_nobody_else(response: Response, *, is_private: bool) -> Response:
     response.headers["Referrer-Policy"] = "same-origin"
     response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
     return response
+
+
+def towards_language(url: str) -> str:
+    """The query string of a URL without its language, to be followed by another one, for links of pages that cannot
+    tell what the rest of it means."""
+    kept = [pair for pair in url.partition("?")[2].split("&") if pair and pair.partition("=")[0] != "lang"]
+    query = "&".join([*kept, "lang="])
+    return f"?{query if len(query) <= MAX_CHARS else 'lang='}"
+
+
+def _towards_language(following: str) -> str:
+    """Of the form: the page that it is shown on; where the form was sent, the one that it was to open."""
+    where = own_path(following).partition("?")[0] if request.method == "POST" else ""
+    return f"{f'{START}/unlock' if where == START else where}{towards_language(following)}"
 
 
 def _site_of(path: str) -> str:

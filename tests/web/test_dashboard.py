@@ -478,6 +478,19 @@ def test_the_form_speaks_the_language_that_was_asked_for(client: FlaskClient) ->
     shown(client.get("/dashboard/unlock?lang=tlh"), 400)
 
 
+def test_the_other_language_of_the_form_and_of_what_is_refused_keeps_the_view(client: FlaskClient) -> None:
+    query = "period=7d&f=is,event:page,/a%2525%26b"
+    asked = f"/dashboard/secret.test?{query}"
+    assert f"?{query}&lang=fr" in shown(client.get(asked), 401).links
+    assert f"?{query}&lang=en" in shown(client.get(f"{asked}&lang=fr&lang=fr"), 401).links
+    assert f"{asked}&lang=fr" in shown(unlocked(client, "wrong", asked), 401).links
+    assert "/dashboard/unlock?lang=fr" in shown(unlocked(client, "wrong", "/dashboard"), 401).links
+    assert "?lang=fr" in shown(client.get("/dashboard/unlock?lang=en"), 200).links
+    assert "?period=fortnight&lang=fr" in shown(client.get("/dashboard/1?period=fortnight&lang=tlh"), 400).links
+    assert "?period=7d&lang=fr" in shown(client.get("/dashboard/nowhere?lang=&period=7d"), 404).links
+    assert "?lang=fr" in shown(client.get(f"/dashboard/nowhere?f={'x' * 7000}"), 404).links
+
+
 def test_nobody_guesses_for_long(parts: Maicivy, client: FlaskClient) -> None:
     assert [unlocked(client, "wrong").status_code for _ in range(MAX_GUESSES + 1)] == [401] * MAX_GUESSES + [429]
     response = unlocked(client)
