@@ -108,6 +108,7 @@ def details(lists: Lists, spec: PanelSpec, listing: Listing, view: View, site: S
     answer: Answer | None = None
     problem: Problem | None = None
     total = 0
+    found = spec
     try:
         found, choices = lists.of_property(spec)
         if spec.key != PROPERTIES or choices:
@@ -118,7 +119,7 @@ def details(lists: Lists, spec: PanelSpec, listing: Listing, view: View, site: S
         msgspec.structs.replace(each, url=view.with_property(each.text).url(path, listing.pairs("page")))
         for each in choices
     )
-    panel = lists.laid(spec, rows, answer, metrics=metrics, choices=choices, problem=problem)
+    panel = lists.laid(found, rows, answer, metrics=metrics, choices=choices, problem=problem)
     csv_url = view.url(f"{site_path(site)}/export/{spec.key}.csv", listing.pairs("page"))
     return Details(
         panel=msgspec.structs.replace(panel, csv_url=csv_url),

@@ -143,6 +143,7 @@ def test_properties_have_details_of_each(many: Maicivy) -> None:
         ("plan", "/dashboard/example.org/details/properties?prop=plan"),
         ("seats", "/dashboard/example.org/details/properties?prop=seats"),
     ]
+    assert found.panel.dimension == "event:props:plan", "its name is above the values"
     assert values(details_of(many, "properties", view=View(prop="seats"))) == ["3"]
     assert details_of(many, "properties", view=View().toggled("event:name", "page_view")).panel.rows == ()
 
