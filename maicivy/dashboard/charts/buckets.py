@@ -53,10 +53,10 @@ class Buckets:
         """A bucket in words, a fact a line: its time, its figure, the figure beside it, the change."""
         t, point = self._t, self.points[i]
         when, figure, before, change = self._told(i)
-        lines = [when, f"{t(f'metric.{self._series.metric}')}: {figure}"]
+        lines = [when, t("fact", name=t(f"metric.{self._series.metric}"), value=figure)]
         if self.befores[i] is not None:
             then = point.before_start and self._formats.bucket(point.before_start, self._series.interval)
-            lines.append(f"{t('series.before')}: {before}" + (f" ({then})" if then else ""))
+            lines.append(t("fact", name=t("series.before"), value=f"{before} ({then})" if then else before))
             lines += [change] if change else []
         return "\n".join(lines)
 

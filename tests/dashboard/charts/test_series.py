@@ -16,6 +16,7 @@ from maicivy.dashboard.charts.buckets import MAX_TOLD
 from maicivy.dashboard.charts.series import series_chart
 from maicivy.dashboard.formats import formats_for
 from maicivy.dashboard.page import Number, Point, Series
+from maicivy.dashboard.words import words_of
 from tests.dashboard.charts.pictures import all_of, box_of, parsed, points_of, text_of
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -67,6 +68,13 @@ def test_a_bucket_tells_its_time_value_comparison_and_change() -> None:
     assert stories(drawn(series([one], is_compared=True))) == [
         ["Sunday, 1 November 2026", "Visitors: 123", "Compared period: 100 (Sunday, 4 October 2026)", "+23%"]
     ]
+
+
+def test_a_french_colon_has_a_space_before_it_that_does_not_break() -> None:
+    words = words_of("fr")
+    tree = parsed(series_chart(series([point(0, 123)]), formats_for("", "fr"), words))
+    assert stories(tree)[0] == ["dimanche 1 novembre 2026", "Visiteurs\u00a0: 123"]
+    assert words("fact", name=words("period.label"), value="") == "Période\u00a0: "
 
 
 @pytest.mark.parametrize(("metric", "value", "before", "change"), [
