@@ -121,10 +121,10 @@ def test_data_lives_in_named_volumes(services: dict[str, Any]) -> None:
     assert set(volumes) == {"maicivy", "postgres", "valkey"}
 
 
-@pytest.mark.parametrize("service", ["worker", "beat"])
-def test_the_celery_application_exists(services: dict[str, Any], service: str) -> None:
+@pytest.mark.parametrize(("service", "option"), [("worker", "-A"), ("beat", "-m")])
+def test_the_celery_application_exists(services: dict[str, Any], service: str, option: str) -> None:
     command = services[service]["command"]
-    module = command[command.index("-A") + 1]
+    module = command[command.index(option) + 1]
     assert (ROOT / module.replace(".", "/")).with_suffix(".py").is_file()
 
 
