@@ -4,10 +4,12 @@ its own place.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -39,6 +41,8 @@ _TOO_SLOW: Final = Problem("query_too_slow", f"it was not there after {PATIENCE_
 _NOT_COMPARED: Final = Problem("comparison_not_kept", "the range compared with is not kept for so long")
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 class Asking:
@@ -202,7 +206,16 @@ def at_once(tasks: Mapping[str, Callable[[], T]], patience_s: float) -> dict[str
         over, _ = wait(running.values(), patience_s)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+    for name, future in running.items():
+        if future not in over:
+            future.add_done_callback(partial(_tell_of_failure, name))
     return {name: future.result() for name, future in running.items() if future in over}
+
+
+def _tell_of_failure(name: str, late: Future[Any]) -> None:
+    """Nobody waits for it any more, and still it must not fail in silence."""
+    if not late.cancelled() and (error := late.exception()) is not None:
+        log.error("late_part_failed", extra={"part": name, "error": type(error).__name__})
 
 
 def _card(lists: Lists, key: str) -> Callable[[], Card]:

@@ -17,11 +17,10 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from maicivy.core.periods import Period
-from maicivy.dashboard.page import Extras, HeatCell, Link, Moment
+from maicivy.dashboard.page import HEAT_CELL_PX, Extras, HeatCell, Link, Moment
 from maicivy.errors import Refusal
 from maicivy.reports import HeatPoint, Reports, TimelineEvent, place
 
-CELL_PX: Final = 20
 MAX_THEMES: Final = 10
 MAX_HEAT_PAGES: Final = 10
 MAX_HEAT_HOURS: Final = 168
@@ -113,11 +112,11 @@ def heat_hours(start: datetime, now: datetime) -> int:
 
 
 def cells_of(points: Iterable[HeatPoint]) -> tuple[HeatCell, ...]:
-    """Clicks by squares of `CELL_PX`, each called by its top left corner, the most clicked on first."""
+    """Clicks by squares of `HEAT_CELL_PX`, each called by its top left corner, the most clicked on first."""
     counts: Counter[tuple[int, int]] = Counter()
     for point in points:
         if point.x >= 0 and point.y >= 0:
-            counts[point.x // CELL_PX * CELL_PX, point.y // CELL_PX * CELL_PX] += point.count
+            counts[point.x // HEAT_CELL_PX * HEAT_CELL_PX, point.y // HEAT_CELL_PX * HEAT_CELL_PX] += point.count
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0][1], item[0][0]))
     return tuple(HeatCell(x, y, count) for (x, y), count in ordered)
 

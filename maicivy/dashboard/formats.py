@@ -17,6 +17,7 @@ from babel.core import get_global
 from babel.dates import format_date, format_interval, format_skeleton, format_time
 from babel.numbers import format_compact_decimal, format_decimal, format_percent
 
+from maicivy.dashboard.page import last_day
 from maicivy.dashboard.words import LANGUAGES, Words, words_of
 from maicivy.enrichment.channels import CHANNELS
 
@@ -139,12 +140,12 @@ class Formats:
 
     def range(self, start: datetime, end: datetime) -> str:
         """A half-open range: its days, or hours where it is no longer than a day and a bit: `3–30 Nov 2026`."""
-        last = end - timedelta(microseconds=1)
-        is_of_days = (start.hour, start.minute, end.hour, end.minute) == (0, 0, 0, 0)
+        last = last_day(end)
+        is_of_days = _is_first_moment(start) and _is_first_moment(end)
         if is_of_days or end - start > timedelta(days=2):
-            if start.date() == last.date():
+            if start.date() == last:
                 return self.weekday(start)
-            return format_interval(start.date(), last.date(), "yMMMd", locale=self.locale)
+            return format_interval(start.date(), last, "yMMMd", locale=self.locale)
         both = self.clock(end) if start.date() == end.date() else self.moment(end)
         return self.t("range", start=self.moment(start), end=both)
 
@@ -224,6 +225,12 @@ class Formats:
         if name in PERCENTS:
             return self.percent(value)
         return self.duration(value) if name in DURATIONS else plain
+
+
+def _is_first_moment(at: datetime) -> bool:
+    """Of its day, which does not begin at midnight where the clocks skip that."""
+    before = (at.astimezone(UTC) - timedelta(microseconds=1)).astimezone(at.tzinfo)
+    return before.date() != at.date()
 
 
 def _told_apart(at: datetime) -> str:

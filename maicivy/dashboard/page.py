@@ -6,7 +6,7 @@ the zone of the view. Every URL is relative to the server and complete, so that 
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 
@@ -14,6 +14,11 @@ from maicivy.core.answers import MetricHow
 
 Number = int | float | None
 """None: not known."""
+
+
+def last_day(end: datetime) -> date:
+    """The day of the last moment before `end`, which begins at 01:00 where the clocks skip midnight."""
+    return (end.astimezone(UTC) - timedelta(microseconds=1)).astimezone(end.tzinfo).date()
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -158,6 +163,16 @@ class Period(msgspec.Struct, frozen=True):
     before_start: datetime | None = None
     before_end: datetime | None = None
 
+    @property
+    def last_day(self) -> date:
+        """The last day of the range."""
+        return last_day(self.end)
+
+    @property
+    def before_last_day(self) -> date | None:
+        """That of the range compared with."""
+        return None if self.before_end is None else last_day(self.before_end)
+
 
 class Details(msgspec.Struct, frozen=True):
     """One panel in full: a page of its rows, with search, sorting and paging.
@@ -178,6 +193,10 @@ class Details(msgspec.Struct, frozen=True):
     total: int
     previous_url: str
     next_url: str
+
+
+HEAT_CELL_PX = 20
+"""Clicks are counted by squares of so many CSS pixels."""
 
 
 class HeatCell(msgspec.Struct, frozen=True):

@@ -32,6 +32,7 @@ from tests.dashboard.visited import (
     shown_name,
     visit_a_little,
 )
+from tests.standalone.processes import wait_until
 
 FILTERS = [
     ("is", "visit:country", ["FR"]),
@@ -192,6 +193,18 @@ def test_nobody_waits_for_what_takes_too_long() -> None:
     assert at_once({"slow": slow, "quick": lambda: 2}, 1) == {"quick": 2}
     over.set()
     assert slow_one.wait(60)
+
+
+def test_what_fails_late_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    over = threading.Event()
+
+    def failing() -> int:
+        over.wait(60)
+        return 1 // 0
+
+    assert at_once({"slow": failing, "quick": lambda: 2}, 1) == {"quick": 2}
+    over.set()
+    wait_until(lambda: "late_part_failed" in caplog.messages, 60, "the failure to be logged")
 
 
 def test_parts_that_are_late_say_so(parts: Maicivy, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from maicivy.dashboard.formats import NOTHING, formats_for
+from maicivy.dashboard.page import Period
 
 MEANT = [
     ("fr", "visit:country", "France", "FR"),
@@ -227,3 +228,12 @@ def test_formats_are_made_once_for_a_language_and_region() -> None:
 @pytest.mark.parametrize(("lang", "dimension", "text", "value"), MEANT)
 def test_a_name_that_people_write_means_what_is_stored(lang: str, dimension: str, text: str, value: str) -> None:
     assert formats_for("", lang).meant(dimension, text) == value
+
+
+def test_a_day_that_begins_without_midnight_is_one_day() -> None:
+    santiago = ZoneInfo("America/Santiago")
+    start, end = datetime(2026, 9, 5, tzinfo=santiago), datetime(2026, 9, 6, 1, tzinfo=santiago)
+    assert formats_for("en-GB").range(start, end) == formats_for("en-GB").weekday(start)
+    assert Period("custom", start, end).last_day == date(2026, 9, 5)
+    day = formats_for("en-GB").range(end, datetime(2026, 9, 7, tzinfo=santiago))
+    assert day == formats_for("en-GB").weekday(end)

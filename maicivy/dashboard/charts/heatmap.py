@@ -18,10 +18,9 @@ from markupsafe import Markup
 from maicivy.dashboard.charts.svg import joined, table, tag
 from maicivy.dashboard.charts.worldmap import CLASSES, shade
 from maicivy.dashboard.formats import Formats
-from maicivy.dashboard.page import HeatCell
+from maicivy.dashboard.page import HEAT_CELL_PX, HeatCell
 from maicivy.dashboard.words import Words
 
-CELL_PX: Final = 20
 MAX_SPOTS: Final = 1500
 """The hottest; more are a fog, and the page that carries them heavy."""
 MAX_PLACES: Final = 20
@@ -42,8 +41,8 @@ def heat_map(cells: Sequence[HeatCell], formats: Formats, t: Words) -> Markup:
         return tag("p", t("chart.no_clicks"), class_="chart-empty")
     hottest = sorted(inside, key=lambda c: (-c.count, c.y, c.x))
     spots = hottest[:MAX_SPOTS]
-    width = next((w for w in _WIDTHS if w >= max(c.x for c in spots) + CELL_PX), _WIDTHS[-1])
-    height = max(_FOLD_PX, math.ceil((max(c.y for c in spots) + 5 * CELL_PX) / 100) * 100)
+    width = next((w for w in _WIDTHS if w >= max(c.x for c in spots) + HEAT_CELL_PX), _WIDTHS[-1])
+    height = max(_FOLD_PX, math.ceil((max(c.y for c in spots) + 5 * HEAT_CELL_PX) / 100) * 100)
     picture = tag(
         "svg",
         _GRADIENTS,
@@ -91,9 +90,9 @@ def _spots(spots: Sequence[HeatCell], formats: Formats, t: Words) -> Iterable[Ma
         drawn = []
         for i, cell in enumerate(spots):
             if shade(cell.count / highest) == of_class:
-                words = f"{_place(cell, formats, t)}: {formats.number(cell.count)}"
+                words = t("fact", name=_place(cell, formats, t), value=formats.number(cell.count))
                 said = tag("title", words) if i < MAX_PLACES else ""
-                x, y = cell.x + CELL_PX // 2, cell.y + CELL_PX // 2
+                x, y = cell.x + HEAT_CELL_PX // 2, cell.y + HEAT_CELL_PX // 2
                 drawn.append(tag("circle", said, cx=x, cy=y, r=_RADIUS[of_class - 1]))
         if drawn:
             yield tag("g", joined(drawn), class_="heat-blob", fill=f"url(#heat-blob-{of_class})")
