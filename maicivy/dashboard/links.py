@@ -55,7 +55,8 @@ def comparisons(view: View, path: str) -> tuple[Link, ...]:
 
 def options(view: View, path: str) -> tuple[Link, ...]:
     """What can be switched on and off."""
-    return (Link("bots", view.with_bots(not view.bots).url(path), view.bots),)
+    other = view.with_bots(not view.bots)
+    return (Link("bots", other.way_back(path) if view.bots else other.url(path), view.bots),)
 
 
 def chips(view: View, path: str, name: Name) -> tuple[Chip, ...]:
@@ -65,7 +66,7 @@ def chips(view: View, path: str, name: Name) -> tuple[Chip, ...]:
             each.operator,
             each.dimension.removeprefix(PROPERTY),
             tuple(_value(each.operator, each.dimension, value, name) for value in each.values),
-            view.without_filter(each).url(path),
+            view.without_filter(each).way_back(path),
             each.dimension.startswith(PROPERTY),
             each.written(),
         )

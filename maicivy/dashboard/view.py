@@ -39,7 +39,9 @@ METRICS: Final = ("visitors", "visits", "pageviews", "views_per_visit", "bounce_
 INTERVALS: Final = ("minute", "hour", "day", "week", "month")
 MAX_FILTERS: Final = 20
 MAX_CHARS: Final = 6_000
-"""Longest query string that is written: a request line has room for 8,190 bytes (gunicorn.conf.py)."""
+"""Longest query string that is written as a rule: a request line has room for 8,190 bytes (gunicorn.conf.py)."""
+MAX_CHARS_BACK: Final = 7_900
+"""Of a link that takes something away; the path and the protocol have the rest of the line."""
 
 _INSENSITIVE: Final = ("contains", "contains_not")
 
@@ -186,12 +188,17 @@ class View(msgspec.Struct, frozen=True):
         """Its query string, with more parameters behind; empty for the default view."""
         return query_string([*self.pairs(), *more])
 
-    def url(self, path: str, more: Iterable[tuple[str, str]] = ()) -> str:
-        """A link to it below `path`; empty where that would be longer than servers take."""
+    def url(self, path: str, more: Iterable[tuple[str, str]] = (), max_chars: int = MAX_CHARS) -> str:
+        """A link to it below `path`; empty where its query string would be longer than `max_chars`."""
         query = self.query(more)
-        if len(query) > MAX_CHARS:
+        if len(query) > max_chars:
             return ""
         return f"{path}?{query}" if query else path
+
+    def way_back(self, path: str) -> str:
+        """A link to it that takes something away: longer than others if need be, since servers took the longer URL of
+        the page it stands on; where it would still be too long, without the filters. Never empty."""
+        return self.url(path, max_chars=MAX_CHARS_BACK) or self.without_filters().url(path) or path
 
 
 NAMES: Final = (

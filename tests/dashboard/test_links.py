@@ -12,7 +12,7 @@ from maicivy.core.sites import Site
 from maicivy.dashboard import links
 from maicivy.dashboard.page import Chip
 from maicivy.dashboard.parameters import condition, read_view
-from maicivy.dashboard.view import PERIODS, View
+from maicivy.dashboard.view import MAX_CHARS, PERIODS, View
 from tests.dashboard.visited import shown_name
 
 PATH = "/dashboard/example.org"
@@ -97,3 +97,19 @@ def test_another_site_is_looked_at_without_filters() -> None:
         ("other.test", "/dashboard/other.test?period=7d", False),
     ]
     assert len(links.sites(one, [Site(number) for number in range(1000)], view)) == links.MAX_SITES
+
+
+def test_a_filter_can_be_taken_away_from_views_whose_links_are_too_long() -> None:
+    def filtered(letters: str) -> View:
+        filters = [condition("is", "event:page", [f"/{letter * 1990}"]) for letter in letters]
+        return View(lang="fr", filters=tuple(filters), bots=True)
+
+    def taken_away(view: View) -> list[View]:
+        return [view_of(chip.url) for chip in links.chips(view, PATH, shown_name)]
+
+    view = filtered("abcd")
+    assert len(view.without_filter(view.filters[0]).query()) > MAX_CHARS
+    assert taken_away(view) == [view.without_filter(each) for each in view.filters]
+    assert taken_away(filtered("abcdef")) == [View(lang="fr", bots=True)] * 6
+    (bots,) = links.options(filtered("abcdef"), PATH)
+    assert view_of(bots.url) == View(lang="fr")
