@@ -64,7 +64,7 @@ def wall(reference: str) -> Response:
         "theme": theme,
         "assets_version": assets.version(),
         "types": _types(formats_of(view).lang),
-        "dashboard_url": links.site_path(site),
+        "dashboard_url": view.url(links.site_path(site)),
     }
     status = 503 if only_parts and shown.problem is not None else 200
     return drawn("live", view, is_private=not site.is_public, status=status, **values)

@@ -167,6 +167,8 @@ def test_it_speaks_the_reader_s_language(client: FlaskClient, query: str, header
     response = client.get(f"/live/1{query}", headers=headers)
     assert text in Tags(response.text).texts
     assert f'data-theme="{"light" if "light" in query else "dark"}"' in response.text
+    lang, _, _ = query.partition("&")
+    assert re.search(rf'href="/dashboard/[^/?"]+{re.escape(lang)}"', response.text), "the way back speaks it, too"
     types = re.search(r'data-types="([^"]*)"', response.text)
     assert types is not None
     assert "page_view" in json.loads(unescape(types[1]))
