@@ -243,6 +243,15 @@ def test_nothing_is_sent_before_consent_and_nothing_after_it_is_withdrawn(
     tracked.events(2)
 
 
+def test_what_happens_after_consent_is_withdrawn_is_forgotten(page: Page, tracked: Tracked) -> None:
+    page.goto(tracked.put("/", consent="required"))
+    page.evaluate("maicivy('early'); maicivy.consent(false); maicivy('late'); maicivy.consent(0); maicivy('later')")
+    page.evaluate("maicivy.consent(true); maicivy('now')")
+    assert [row.event_type for row in tracked.events(2)] == ["page_view", "now"]
+    page.evaluate("maicivy.consent(false); maicivy('never'); maicivy.consent(true); maicivy('again')")
+    assert [row.event_type for row in tracked.events(4)] == ["page_view", "now", "page_view", "again"]
+
+
 def test_nothing_is_kept_in_the_browser(page: Page, tracked: Tracked) -> None:
     page.goto(tracked.put("/"))
     tracked.events(1)

@@ -7,9 +7,9 @@
 // would turn into something newer (`a = a || b`, a `catch` that leaves the exception alone).
 (() => {
   let failure; // the last exception; the page never sees one
-  const guarded = (act) => (...given) => {
+  const guarded = (act) => (...call) => {
     try {
-      return act(...given);
+      return act(...call);
     } catch (error) {
       failure = error;
     }
@@ -17,15 +17,15 @@
 
   guarded(() => {
     const { src, dataset: options } = document.currentScript;
-    const stub = window.maicivy;
-    if (stub && stub.consent) return; // a second copy would count everything twice
+    const stub = window.maicivy || {};
+    if (stub.consent) return; // a second copy would count everything twice
 
-    const endpoint = new URL(options.api || "../api/v1/analytics/event/batch", src).href;
+    const target = new URL(options.api || "../api/v1/analytics/event/batch", src).href;
     const files = RegExp(`\\.(${options.downloads || "pdf|(doc|xls|ppt)x?|csv|zip|gz|7z|dmg|exe|apk|mp[34]"})$`, "i");
     const quiet = { interactive: false }; // does not keep a visit from being a bounce
 
-    let calls = (stub && stub.q) || []; // of maicivy() while nothing may be sent yet
-    let allowed = options.consent != "required";
+    let calls = stub.q || []; // of maicivy() while nothing may be sent yet
+    let allowed = options.consent != "required" || 0; // false: not any more
     let page; // the URL of the page that is looked at; none before it is shown, and that is allowed
     let path; // what tells it from another page
     let referrer;
@@ -45,8 +45,8 @@
       () => navigator.doNotTrack == 1 || navigator.globalPrivacyControl || localStorage.maicivy_ignore,
     );
 
-    // `isPatient` for what may wait until something else is sent, or the page is left.
-    function send(type, data, more, isPatient) {
+    // `later` for what may wait until something else is sent, or the page is left.
+    function send(type, data, more, later) {
       if (!page || refused() || (options.off || "").split(" ").includes(type) || queue.length > 499) return;
       const random = Math.random().toFixed(14).slice(2);
       queue.push({
@@ -62,7 +62,7 @@
         screen_height: screen.height,
         ...more,
       });
-      if (!timer && !busy && !(isPatient && queue.length < 9)) flush();
+      if (!timer && !busy && !(later && queue.length < 9)) flush();
     }
 
     // All at once only when the page may go: more than 64 KB of it then comes back, and waits for its turn.
@@ -77,7 +77,7 @@
       const body = JSON.stringify(events);
       busy = 1;
       try {
-        const answer = await fetch(endpoint, {
+        const answer = await fetch(target, {
           method: "POST",
           body,
           keepalive: body.length < 2e4,
@@ -128,14 +128,14 @@
       const now = (location.pathname + hash).replace(/\/*#!?\/*/, "/");
       if (now == path || !allowed || document.hidden) return;
       leave();
-      const isMissing = !page && 404 in options;
+      const is404 = !page && 404 in options;
       path = now;
       referrer = page || document.referrer;
       page = location.origin + path.slice(0, 400) + location.search;
       engaged = bottom = since = 0;
       look();
       send("page_view");
-      if (isMissing) send("not_found", {}, quiet);
+      if (is404) send("not_found", {}, quiet);
       for (const call of calls.splice(0)) track(...call);
     }
 
@@ -166,7 +166,7 @@
 
     function click({ button, detail, pageX, pageY, target }) {
       if (button > 1) return;
-      const cell = (at) => ((at / 10) | 0) * 10;
+      const cell = (at) => at - (at % 10);
       if (detail) send("click", { x: cell(pageX), y: cell(pageY) }, quiet, 1); // keyboards click, too, but nowhere
       const link = target.closest("a[href]");
       if (link && link.host) {
@@ -182,13 +182,14 @@
 
     window.maicivy = guarded((...call) => {
       if (page) track(...call);
-      else calls.push(call);
+      else if (allowed !== false) calls.push(call);
     });
-    window.maicivy.consent = guarded((isGiven) => {
-      allowed = isGiven;
+    window.maicivy.consent = guarded((allow) => {
+      allowed = !!allow;
       if (allowed) return view();
       page = path = "";
       queue = [];
+      calls = [];
     });
 
     const on = (types, act) => {
