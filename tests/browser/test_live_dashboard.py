@@ -279,15 +279,30 @@ def test_a_filter_that_is_typed_leads_to_the_same_view_as_a_click(page: Page, se
 def test_whatever_goes_wrong_is_left_to_the_browser(
     page: Page, server: Service, seen: Site, complaints: Complaints
 ) -> None:
-    complaints.expect("ERR_FAILED")
+    complaints.expect("500")
     look(page, server, seen)
     fetched: Callable[[Route], None] = lambda route: (  # noqa: E731
-        route.abort() if route.request.resource_type == "fetch" else route.continue_()
+        route.fulfill(status=500) if route.request.resource_type == "fetch" else route.continue_()
     )
     page.route("**/dashboard/**", fetched)
     row(page, "/page/11").locator("a[data-nav]").click()
     expect(page.locator(".chip")).to_contain_text("/page/11")
     assert not is_same(page)
+
+
+def test_a_click_while_nobody_answers_leaves_the_page_where_it_is(
+    page: Page, server: Service, seen: Site, complaints: Complaints
+) -> None:
+    complaints.expect("ERR_FAILED")
+    look(page, server, seen)
+    page.route("**/dashboard/**", lambda route: route.abort())
+    row(page, "/page/11").locator("a[data-nav]").click()
+    expect(page.locator("[data-part=figures][data-stale]")).to_be_visible()
+    assert is_same(page)
+    page.unroute("**/dashboard/**")
+    row(page, "/page/11").locator("a[data-nav]").click()
+    expect(page.locator(".chip")).to_contain_text("/page/11")
+    expect(page.locator("[data-stale]")).to_have_count(0)
 
 
 def test_of_several_answers_the_last_one_asked_for_counts(page: Page, server: Service, seen: Site) -> None:

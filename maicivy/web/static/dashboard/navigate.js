@@ -1,7 +1,8 @@
 /**
  * Links and forms that lead to another view of the same page, without loading it anew: `a[data-nav]` and
- * `form[data-nav]`, and `form[data-auto]`, which sends itself when something in it changes. Whatever goes wrong is left to the browser, which
- * then goes there in its own way.
+ * `form[data-nav]`, and `form[data-auto]`, which sends itself when something in it changes. Whatever goes wrong is left
+ * to the browser, which then goes there in its own way; but where no server is there to answer the page stays, marked
+ * with `data-stale`, for the browser's way would end on a page of its own.
  */
 
 import { morph } from "./morph.js";
@@ -37,7 +38,7 @@ export class Navigation extends EventTarget {
    */
   async go(url, { replace = false, submitted = false } = {}) {
     keepScroll();
-    const came = await this.#show(url, submitted);
+    const came = await this.#show(url, submitted, { stays: true });
     if (!came) return;
     if (replace || came.url === location.href) history.replaceState({}, "", came.url);
     else history.pushState({}, "", came.url);
@@ -62,20 +63,23 @@ export class Navigation extends EventTarget {
   }
 
   /** @returns {Promise<{url: string} | null>} null: something else was asked for meanwhile, or the browser goes there */
-  async #show(url, submitted) {
+  async #show(url, submitted, { stays = false } = {}) {
     this.#going?.abort();
     const going = new AbortController();
     this.#going = going;
     this.dispatchEvent(new Event("leave"));
     document.documentElement.dataset.loading = "";
+    let came;
     try {
-      const came = await loaded(url, going);
+      came = await loaded(url, going);
       if (this.#going !== going) return null;
       adopt(came.page, submitted);
       return came;
-    } catch {
+    } catch (error) {
       if (this.#going !== going) return null;
-      location.assign(url);
+      // `fetch` fails with a TypeError where nobody answers.
+      if (stays && !came && error instanceof TypeError) markStale();
+      else location.assign(url);
       return null;
     } finally {
       if (this.#going === going) {
@@ -142,6 +146,10 @@ export function urlOf(form, submitter = null) {
   const encoded = new URLSearchParams(fields).toString().replaceAll("+", "%20");
   url.search = encoded.replace(/%(2C|2F|3A)/g, decodeURIComponent);
   return url;
+}
+
+function markStale() {
+  for (const part of document.querySelectorAll("[data-part]")) part.dataset.stale = "";
 }
 
 function isOurs(form) {
