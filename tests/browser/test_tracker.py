@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,6 +16,7 @@ from tests.browser.serving import Pages, Service
 from tests.browser.tracked import FILLER, Tracked
 from tests.standalone.processes import wait_until
 
+DOC = Path(__file__).parents[2] / "docs" / "tracker.md"
 HIDDEN = """
 Object.defineProperty(document, "hidden", {configurable: true, get: () => !window.isShown});
 window.show = (isShown) => {
@@ -284,6 +286,16 @@ def test_the_page_goes_on_whatever_is_broken(breaking: str, page: Page, tracked:
     page.evaluate("history.pushState({}, '', '/second')")
     assert page.inner_text("button") == "1"
     assert page.url == tracked.url("/second")
+
+
+@pytest.mark.parametrize("mistake", [{"downloads": "("}, {"api": "http://["}])
+def test_with_its_own_line_a_page_calls_a_script_that_has_stopped_without_an_error(
+    mistake: dict[str, str], page: Page, tracked: Tracked, complaints: Complaints
+) -> None:
+    (line,) = re.findall(r"^ *(window\.maicivy = .*)$", DOC.read_text(encoding="utf-8"), re.M)
+    page.goto(tracked.put("/", f"<script>{line}</script>", **mistake))
+    page.evaluate("maicivy('signup')")
+    assert sent(complaints, tracked) == []
 
 
 def test_a_policy_that_forbids_it_is_all_that_is_said(page: Page, tracked: Tracked, complaints: Complaints) -> None:

@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import gzip
 import hashlib
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -159,6 +160,13 @@ def test_the_doc_shows_the_hash_of_the_script_as_it_is(client: FlaskClient) -> N
     told = client.get("/js/maicivy.json").get_json()
     assert set(re.findall(r"/js/maicivy\.[0-9a-f]+\.js", DOC)) == {told["script"]}, told
     assert set(re.findall(r"sha384-[\w/+=]+", DOC)) == {told["integrity"]}, told
+
+
+def test_the_doc_shows_what_is_answered_where_the_site_was_mistyped(client: FlaskClient) -> None:
+    event = {"site_id": "MC-0000000000", "event_type": "page_view", "page_url": "https://example.org/"}
+    answer = client.post("/api/v1/analytics/event/batch", json=[event])
+    (shown,) = re.findall(r"```json\n(.*unknown_site.*)\n```", DOC)
+    assert (answer.status_code, answer.get_json()) == (202, json.loads(shown))
 
 
 PAGE = "https://example.org/pricing?utm_source=mail&secret=1"
