@@ -31,6 +31,7 @@ class Partitions:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self._known: frozenset[str] = frozenset()
+        self._forgotten = 0  # times
 
     def ensure(self, event_days: Iterable[date], visitor_days: Iterable[date]) -> None:
         """Make what is missing for these UTC days. Costs nothing when nothing is."""
@@ -39,6 +40,7 @@ class Partitions:
         missing = sorted(item for item in wanted if day_partition(*item) not in self._known)
         if not missing:
             return
+        forgotten = self._forgotten
         with postgres_errors(), self._engine.begin() as connection:
             connection.execute(
                 sa.text("/* partitions.ensure */ SELECT pg_advisory_xact_lock(:key)"), {"key": _PARTITION_LOCK}
@@ -47,10 +49,12 @@ class Partitions:
             for table, day in missing:
                 if day_partition(table, day) not in there:
                     _make(connection, table, day)
-        self._known = there | {day_partition(*item) for item in missing}
+        if self._forgotten == forgotten:  # else what was there may have been dropped since
+            self._known = there | {day_partition(*item) for item in missing}
 
     def forget(self) -> None:
         """Ask the database again: partitions were dropped."""
+        self._forgotten += 1
         self._known = frozenset()
 
     def days(self, table: str) -> list[date]:
