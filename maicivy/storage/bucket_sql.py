@@ -16,8 +16,9 @@ import sqlalchemy as sa
 from maicivy.core.buckets import Grain
 from maicivy.core.query import EVENT_DIMENSIONS, VISIT_DIMENSIONS
 from maicivy.storage.visit_filters import OF_VISITS, Values
-from maicivy.storage.visit_plan import fresh
-from maicivy.storage.visit_sql import IDS, PARTS, WHOLE, Question, Relation, Slice
+from maicivy.storage.visit_question import PARTS, WHOLE, Question, Slice
+from maicivy.storage.visit_sql import IDS, Relation
+from maicivy.storage.visit_sums import added_up
 
 FIGURES: Final = (*WHOLE, *PARTS)
 _OF_VISITS: Final = frozenset(FIGURES) - {"scrolled", "scroll_sum", "engaged_ms"}
@@ -95,7 +96,7 @@ def _of_visits(dimension: str, told: Sequence[str]) -> str:
 def _insert_fresh(connection: sa.Connection, grain: Grain, part: Slice, question: Question, dimension: str) -> None:
     """One dimension's buckets out of its own relation."""
     values = Values()
-    figures = fresh(question, Relation(question, part, values).parts(), with_visitors=True, split=True)
+    figures = added_up(question, Relation(question, part, values).parts(), with_visitors=True, split=True)
     shown = "*" if question.dimensions else "*, ''::text AS d0"
     # Engagement on a page that nobody viewed that day makes no row, but belongs to that of a longer time.
     counted = f"SELECT {shown} FROM ({figures}) AS f WHERE touches > 0 OR engaged_ms > 0 OR scrolled > 0"

@@ -21,7 +21,7 @@ from maicivy.metrics import DATABASE_DURATION, timed
 from maicivy.storage.bucket_sql import FIGURES, fill
 from maicivy.storage.connections import postgres_errors
 from maicivy.storage.visit_plan import KEPT, REACH
-from maicivy.storage.visit_sql import Slice
+from maicivy.storage.visit_question import Slice
 
 STATEMENT_TIMEOUT: Final = "5min"
 WORK_MEM: Final = "64MB"
