@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -98,11 +99,8 @@ _numbers = count()
 @pytest.fixture
 def database_url(postgres_url: str, database_template: str) -> Iterator[str]:
     """URL of a migrated database of this test's own."""
-    name = f"test_{next(_numbers)}"
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {database_template} STRATEGY file_copy")
-        yield _beside(postgres_url, name)
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with _copied(postgres_url, database_template) as url:
+        yield url
 
 
 @pytest.fixture
@@ -148,15 +146,38 @@ def restricted_url(careless_valkey: str) -> Iterator[str]:
 @pytest.fixture
 def settings(database_url: str, valkey_url: str, redis_client: redis.Redis, tmp_path: Path) -> Settings:
     """A configuration of its own database and an empty Valkey, everything else at its default."""
-    return Settings.from_env(
-        {
-            "MAICIVY_ENV": "test",
-            "MAICIVY_DATA_DIR": str(tmp_path),
-            "DATABASE_URL": database_url,
-            "REDIS_URL": valkey_url,
-            "SECRET_KEY": "0123456789abcdef0123456789abcdef",
-        }
-    )
+    return Settings.from_env(_environ(tmp_path, database_url, valkey_url))
+
+
+@pytest.fixture(scope="module")
+def shared_environ(
+    postgres_url: str, database_template: str, valkey_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, str]]:
+    """The same, as environment variables, for an installation that the tests of a file share."""
+    with redis.Redis.from_url(valkey_url) as client:
+        client.flushall()
+    with _copied(postgres_url, database_template) as database_url:
+        yield _environ(tmp_path_factory.mktemp("shared"), database_url, valkey_url)
+
+
+def _environ(data_dir: Path, database_url: str, redis_url: str) -> dict[str, str]:
+    return {
+        "MAICIVY_ENV": "test",
+        "MAICIVY_DATA_DIR": str(data_dir),
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+        "SECRET_KEY": "0123456789abcdef0123456789abcdef",
+    }
+
+
+@contextmanager
+def _copied(postgres_url: str, template: str) -> Iterator[str]:
+    """URL of a new database like `template`, which is gone afterwards."""
+    name = f"test_{next(_numbers)}"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        yield _beside(postgres_url, name)
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def _beside(url: str, database: str) -> str:

@@ -22,19 +22,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
-import redis
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
 from maicivy.config import Settings
 from tests.browser.axe import violations
 from tests.browser.chromium import Complaints, launched, watched
 from tests.browser.serving import Pages, Service
-from tests.conftest import _beside
 
 
 @pytest.fixture(scope="session")
@@ -59,36 +55,13 @@ def server_environ() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def server(
-    postgres_url: str,
-    database_template: str,
-    valkey_url: str,
-    server_environ: dict[str, str],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Service]:
+def server(shared_environ: dict[str, str], server_environ: dict[str, str]) -> Iterator[Service]:
     """A running installation with a database of its own."""
-    directory = tmp_path_factory.mktemp("server")
-    name = f"browser_{directory.name}"
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {database_template} STRATEGY file_copy")
-    with redis.Redis.from_url(valkey_url) as client:
-        client.flushall()
-    settings = Settings.from_env(
-        {
-            "MAICIVY_ENV": "test",
-            "MAICIVY_DATA_DIR": str(directory),
-            "MAICIVY_EVENT_RATE_LIMIT": "0",
-            "DATABASE_URL": _beside(postgres_url, name),
-            "REDIS_URL": valkey_url,
-            "SECRET_KEY": "0123456789abcdef0123456789abcdef",
-            **server_environ,
-        }
-    )
-    service = Service(settings, Path(directory), MAICIVY_EVENT_RATE_LIMIT="0", **server_environ)
+    own = {"MAICIVY_EVENT_RATE_LIMIT": "0", **server_environ}
+    settings = Settings.from_env(shared_environ | own)
+    service = Service(settings, settings.data_dir, **own)
     yield service
     service.stop()
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture

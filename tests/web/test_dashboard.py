@@ -13,9 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
-import psycopg
 import pytest
-import redis
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
@@ -30,7 +28,6 @@ from maicivy.dashboard.parameters import condition, read_view
 from maicivy.storage.guesses import MAX_GUESSES
 from maicivy.web import create_app
 from maicivy.web.unlocking import LIFE_H
-from tests.conftest import _beside
 from tests.dashboard.visited import CHROME, did, put
 from tests.naughty import STRINGS
 
@@ -41,28 +38,10 @@ BAD = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>\u202e{{7*7}}"
 
 
 @pytest.fixture(scope="module")
-def parts(
-    postgres_url: str, database_template: str, valkey_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Maicivy]:
+def parts(shared_environ: dict[str, str]) -> Iterator[Maicivy]:
     """An installation that the tests share: site 1 has an ordinary visit, site `hostile.test` visits of every kind that
     somebody may think of, `secret.test` is not public."""
-    directory = tmp_path_factory.mktemp("web")
-    name = f"web_{directory.name}"
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {database_template} STRATEGY file_copy")
-    with redis.Redis.from_url(valkey_url) as client:
-        client.flushall()
-    settings = Settings.from_env(
-        {
-            "MAICIVY_ENV": "test",
-            "MAICIVY_DATA_DIR": str(directory),
-            "MAICIVY_ADMIN_TOKEN": TOKEN,
-            "DATABASE_URL": _beside(postgres_url, name),
-            "REDIS_URL": valkey_url,
-            "SECRET_KEY": "0123456789abcdef0123456789abcdef",
-        }
-    )
-    parts = build(settings)
+    parts = build(Settings.from_env(shared_environ | {"MAICIVY_ADMIN_TOKEN": TOKEN}))
     parts.sites.set(1, {"domain": "example.org"})
     hostile = parts.sites.add({"domain": "hostile.test"})
     parts.sites.add({"domain": "secret.test", "is_public": False})
@@ -84,8 +63,6 @@ def parts(
             put(parts, msgspec.structs.replace(happened, site_id=hostile.id, referrer=f"https://{short or 'x'}/"))
     yield parts
     parts.close()
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(scope="module")
