@@ -87,8 +87,8 @@ def test_days_come_latest_first_and_what_is_still_to_come_has_not_been(installat
     tell(installation.settings)
     days = [event.created_at.date() for event in told(installation)]
     first_seen = list(dict.fromkeys(days))
-    assert first_seen[0] == max(days)
-    assert first_seen[-1] in sorted(set(days))[:2]  # a visit may go on after midnight
+    assert first_seen[0] in sorted(set(days))[-2:]  # a visit may go on after midnight
+    assert first_seen[-1] in sorted(set(days))[:2]
 
 
 def test_an_installation_with_events_or_sites_of_its_own_is_left_alone(installation: Maicivy) -> None:
