@@ -22,6 +22,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -142,10 +143,18 @@ def traffic(at: Path | None, events: int, days: int = DAYS) -> Iterator[Installa
         yield stack.enter_context(installation(at))
 
 
+def last_moment(installed: Installation) -> datetime:
+    """When the last event was: what was kept for some days is asked about, and rolled up, as it was then, with a day
+    that has only begun."""
+    with installed.parts.engine.connect() as connection:
+        moment: datetime = connection.execute(sa.text("SELECT max(ended) FROM visits")).scalar_one()
+    return moment
+
+
 def roll_up(installed: Installation) -> float:
     """Make every rollup that is due; seconds."""
     began = time.perf_counter()
-    installed.parts.buckets.refresh(installed.parts.now())
+    installed.parts.buckets.refresh(last_moment(installed))
     with installed.parts.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(sa.text("VACUUM ANALYZE buckets, dirty_hours"))  # as autovacuum does in time
     return time.perf_counter() - began
@@ -167,7 +176,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not arguments.as_it_is:
             print(f"rolled up in {roll_up(installed):.1f} s", flush=True)
         asker = Asker(installed)
-        questions = Questions(installed.parts.engine, installed.parts.now().date(), arguments.each)
+        questions = Questions(installed.parts.engine, last_moment(installed).date(), arguments.each)
         heads = f"{'asked':>6}{'p50 ms':>9}{'p95 ms':>9}{'max ms':>9}{'again':>8}{'python':>8}{'postgres':>9}{'SQL':>5}"
         print(f"{'':<44}{heads}")
         for site in [arguments.site] if arguments.site else SITES:

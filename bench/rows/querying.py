@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from bench.days import DAYS
 from bench.figures import Effort, Figure, Figures, Scene, Target
-from bench.queries import SITES, Answered, Asker, ask_all, percentile, roll_up, traffic
+from bench.queries import SITES, Answered, Asker, ask_all, last_moment, percentile, roll_up, traffic
 from bench.questions import MONTH, Asked, Questions
 from bench.store import Installation
 
@@ -37,7 +37,7 @@ def measure(wanted: frozenset[str], effort: Effort, _: object) -> Figures:
         disk = _disk(installed) if "disk-visits" in wanted else []
         answers: dict[tuple[str, int, int], list[Answered]] = {}
         if wanted & {"questions", "filters", "cached"}:
-            questions = Questions(installed.parts.engine, installed.parts.now().date(), EACH, days)
+            questions = Questions(installed.parts.engine, last_moment(installed).date(), EACH, days)
             answers = _answers(Asker(installed), questions, effort)
     rows: dict[str, Callable[[], list[Figure]]] = {
         "questions": lambda: _figures(answers, _PLAIN),
