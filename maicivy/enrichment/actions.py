@@ -13,9 +13,10 @@ from maicivy.enrichment.texts import clean
 
 def action_of(event: Event) -> Action:
     """What happened, and on which page of which host."""
-    return _action(event.site_id, event.event_type, event.page_url.partition("?")[0])
+    return action_at(event.site_id, event.event_type, event.page_url.partition("?")[0])
 
 
 @lru_cache(maxsize=20_000)
-def _action(site_id: int, name: str, page_url: str) -> Action:
+def action_at(site_id: int, name: str, page_url: str) -> Action:
+    """The same of a site's event of a type, at a URL without its query."""
     return Action(site_id, clean(name), host_of(page_url), clean(path_of(page_url)))
