@@ -78,6 +78,7 @@ class Block(msgspec.Struct, frozen=True):
         ids: for `LISTS` the ids that codes are places in, ascending.
         properties: those that were asked for and occur, by name.
         is_whole: all visits that began on its UTC day are here, as they were at one moment, so that `SINGLE` holds.
+        passed_over: ranges of `begin`, half-open; visits in them have changed since, and stand in another block.
     """
 
     base: int
@@ -86,6 +87,7 @@ class Block(msgspec.Struct, frozen=True):
     ids: dict[str, Column]
     properties: dict[str, Property]
     is_whole: bool = False
+    passed_over: tuple[tuple[int, int], ...] = ()
 
 
 def packed(column: Column) -> bytes:
