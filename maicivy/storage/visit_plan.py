@@ -287,18 +287,25 @@ class Plan:
 
     def _grouped(self) -> str:
         """Sums by group and dimensions, over all that the plan reads."""
+        keys = (["grp"] if self._time else []) + self._dims
+        if self._is_rolled and not self._read:
+            return self._from_rollups() + (" HAVING sum(visits) > 0" if keys else "")
         dims = self._dims
         parts = [self._fresh(part) for part in self._read]
-        if self._rolled:
+        if self._is_rolled:
             parts.append(self._from_rollups())
         if not parts:
             parts.append(f"SELECT {', '.join(self._nothing())} WHERE false")
         figures = ["touches", "visitors", *sorted(self._sums)]
-        parts = [f"SELECT {', '.join(['grp', *dims, *figures])} FROM ({part}) AS part" for part in parts]
-        keys = (["grp"] if self._time else []) + dims
+        shown = [*keys, *figures]
+        parts = [f"SELECT {', '.join(shown)} FROM ({part}) AS part" for part in parts]
         sums = ", ".join(f"sum({name}) AS {name}" for name in figures)
         grouped = f"SELECT {''.join(f'{key}, ' for key in keys)}{sums} FROM ({' UNION ALL '.join(parts)}) AS parts"
         return grouped + (f" GROUP BY {', '.join(keys)} HAVING sum(touches) > 0" if keys else "")
+
+    @property
+    def _is_rolled(self) -> bool:
+        return bool(self._rolled)
 
     def _order(self) -> str:
         query = self._query
@@ -336,7 +343,11 @@ class Plan:
         )
 
     def _from_rollups(self) -> str:
-        """The same from rollups."""
+        """The same from rollups, each group and value of the dimension in one row.
+
+        Arrays are taken apart in the list of what is selected: no row of theirs is put aside then, as behind FROM, which
+        took as long as to add them up. Sums are of the type of the arrays, because those of `bigint` are numeric.
+        """
         query, values = self._query, self.values
         dimension = self._rollup()
         assert dimension is not None
@@ -344,39 +355,45 @@ class Plan:
         each = zip(self._bounds, self._groups, befores, strict=True)
         firsts = [bound for bound, group, before in each if group != before]
         sums = sorted(self._sums)
-        arrays = ["values", "visitors", "visits", *(name for name in sums if name != "visits")]
+        arrays = ["visitors", "visits", *(name for name in sums if name != "visits")]
         arrays += [f"{name}_again" for name in sums if name in WHOLE]
-        first = f"b.start = ANY ({values.bind(firsts, 'timestamptz[]')})"
-        figures = [
-            f"coalesce(e.{name}, 0) - CASE WHEN {first} THEN 0 ELSE coalesce(e.{name}_again, 0) END AS {name}"
-            if name in WHOLE
-            else f"e.{name} AS {name}"
+        apart = [f"unnest(b.{name}) AS {name}" for name in arrays]
+        if self._dimensions or query.filter is not None:
+            apart.append("unnest(b.values) AS d0")
+        figures = {
+            name: f"CASE WHEN first THEN {name} ELSE {name} - coalesce({name}_again, 0) END" if name in WHOLE else name
             for name in sums
-        ]
+        }
+        told = {"touches": "visits", "visitors": "visitors"} | figures
+        summed = [f"sum({figure})::bigint AS {name}" for name, figure in told.items()]
         if self._groups == self._bounds:
             grp = "b.start"
-        elif len(firsts) == 1:
-            grp = values.bind(self._groups[0], "timestamptz")
         else:
             groups, bounds = (values.bind(list(each), "timestamptz[]") for each in (self._groups, self._bounds))
             grp = f"({groups})[array_position({bounds}, b.start)]"
-        dims = ["e.values AS d0"] if self._dimensions else []
+        keys = (["grp"] if self._time else []) + self._dims
+        apart += [f"{grp} AS grp"] if self._time else []
+        if any(name in WHOLE for name in sums):
+            apart.append(f"b.start = ANY ({values.bind(firsts, 'timestamptz[]')}) AS first")
         bots = "" if query.include_bots else " AND NOT b.bot"
-        filtered = "" if query.filter is None else f" AND {_on_values(query.filter, values)}"
+        filtered = "" if query.filter is None else f" WHERE {_on_values(query.filter, values)}"
+        grouped = f" GROUP BY {', '.join(keys)}" if keys else ""
         return (
-            f"SELECT {', '.join([f'{grp} AS grp', *dims, 'e.visits AS touches', 'e.visitors AS visitors', *figures])}"
-            f" FROM buckets b CROSS JOIN LATERAL unnest({', '.join(f'b.{name}' for name in arrays)})"
-            f" AS e ({', '.join(arrays)})"
+            f"SELECT {', '.join([*keys, *summed])} FROM (SELECT {', '.join(apart)} FROM buckets b"
             f" WHERE b.site_id = {values.bind(query.site_id, 'integer')}"
-            f" AND b.grain = {values.bind(str(self._grain), 'text')} AND b.dimension = {values.bind(dimension, 'text')}"
-            f" AND b.start = ANY ({values.bind(self._rolled, 'timestamptz[]')}){bots}{filtered}"
+            f" AND b.dimension = {values.bind(dimension, 'text')} AND {self._which()}{bots}) AS e{filtered}{grouped}"
         )
+
+    def _which(self) -> str:
+        """The condition on the rollups that are read."""
+        grain, rolled = self.values.bind(str(self._grain), "text"), self.values.bind(self._rolled, "timestamptz[]")
+        return f"b.grain = {grain} AND b.start = ANY ({rolled})"
 
 
 def _on_values(condition: Filter, values: Values) -> str:
     """The filter, which names no other dimension, as a condition on the values of a rollup."""
     if isinstance(condition, Match):
-        return matching("e.values", condition, values)
+        return matching("e.d0", condition, values)
     if isinstance(condition, Not):
         return f"NOT {_on_values(condition.filter, values)}"
     joined = " AND " if isinstance(condition, And) else " OR "
