@@ -7,7 +7,7 @@ visits: an event without an element is left out, and so are more than its elemen
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeAlias
 
@@ -88,7 +88,7 @@ def attach(
     visits = _visits_of(stays, events)
     elements = _elements_of(block, events, visits, action_ids)
     told, places = _told(block, elements)
-    return _with(block, told, dict(_properties(listed, places)))
+    return _with(block, told, dict(_properties(sorted(listed), places)))
 
 
 def _with(block: Block, told: Column, properties: dict[str, Property]) -> Block:
@@ -165,18 +165,25 @@ def _told(block: Block, elements: Column) -> tuple[Column, Column]:
     return told[has_room], places
 
 
-def _properties(listed: Iterable[Listed], places: Column) -> Iterable[tuple[str, Property]]:
-    by_name: dict[str, list[Listed]] = {}
-    for each in sorted(listed):
-        by_name.setdefault(each[0], []).append(each)
-    for name, values in by_name.items():
-        numbers, codes = _spread(values)
-        events = places[numbers]
-        order = np.argsort(events, kind="stable")
-        order = order[np.searchsorted(events, 0, sorter=order) :]
-        if len(order):
-            occurring, code = coded(codes[order])
-            yield name, Property(events[order], code, tuple(values[place][1] for place in occurring))
+def _properties(listed: Sequence[Listed], places: Column) -> Iterator[tuple[str, Property]]:
+    # All names at once, for there may be as many as there are events.
+    numbers, codes = _spread(listed)
+    events = places[numbers]
+    names = {name: number for number, name in enumerate(dict.fromkeys(name for name, _, _ in listed))}
+    whose = np.array([names[name] for name, _, _ in listed], np.int64)[codes]
+    order = np.lexsort((events, whose))
+    order = order[events[order] != _NONE]
+    occurring, codes = coded(codes[order])
+    values = [listed[place][1] for place in occurring.tolist()]
+    events, whose = events[order], whose[order]
+    bounds = np.searchsorted(whose, np.arange(len(names) + 1)).tolist()
+    first_value = 0
+    for name, start, end in zip(names, bounds, bounds[1:], strict=False):
+        if start < end:
+            code = codes[start:end] - first_value
+            end_value = first_value + int(code.max()) + 1
+            yield name, Property(events[start:end], code, tuple(values[first_value:end_value]))
+            first_value = end_value
 
 
 def _spread(listed: Sequence[Listed]) -> tuple[Column, Column]:
