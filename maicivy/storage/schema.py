@@ -13,6 +13,8 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import BYTEA, JSONB, UUID
 
+from maicivy.storage.segments.block import COLUMNS, LISTS
+
 metadata: Final = sa.MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -340,6 +342,36 @@ buckets = sa.Table(
     sa.Column("scroll_sum_again", sa.ARRAY(sa.Integer)),
     sa.PrimaryKeyConstraint("site_id", "grain", "dimension", "start", "bot", name="pk_buckets"),
     comment="Rollups: what visits and their events add up to, per bucket of time and value of a dimension",
+)
+
+segments = sa.Table(
+    "segments",
+    metadata,
+    sa.Column("site_id", sa.Integer, nullable=False),
+    sa.Column("start", sa.TIMESTAMP(timezone=True), nullable=False, comment="UTC"),
+    sa.Column("grain", sa.String(4), nullable=False, comment="hour, while its UTC day goes on, or day"),
+    sa.Column("visits", sa.Integer, nullable=False),
+    sa.Column("alone_n", sa.Integer, nullable=False, comment="how many numbers alone has"),
+    sa.Column("elements_n", sa.Integer, nullable=False, comment="how many action, at, count, engaged and scroll have"),
+    sa.Column("told_n", sa.Integer, nullable=False, comment="how many told has"),
+    *(sa.Column(name, BYTEA, nullable=False) for name in (*COLUMNS, *(f"{name}_ids" for name in LISTS))),
+    sa.PrimaryKeyConstraint("site_id", "start", "grain", name="pk_segments"),
+    sa.Index("ix_segments_hours", "site_id", "start", postgresql_where=sa.text("grain = 'hour'")),
+    comment="Visits that began in an hour or on a day, column by column; see storage/segments",
+)
+
+segment_properties = sa.Table(
+    "segment_properties",
+    metadata,
+    sa.Column("site_id", sa.Integer, nullable=False),
+    sa.Column("start", sa.TIMESTAMP(timezone=True), nullable=False),
+    sa.Column("grain", sa.String(4), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("events", BYTEA, nullable=False),
+    sa.Column("code", BYTEA, nullable=False),
+    sa.Column("values", sa.ARRAY(sa.Text), nullable=False),
+    sa.PrimaryKeyConstraint("site_id", "start", "grain", "name", name="pk_segment_properties"),
+    comment="Properties of the events of segments",
 )
 
 jobs = sa.Table(

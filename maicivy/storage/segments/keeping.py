@@ -1,0 +1,210 @@
+"""Segments in Postgres: a row for each site and hour or day, an attribute for each column of its block.
+
+Attributes are `block.packed` and never compressed, so that reading a column of a day is copying it. Rows are read some
+at a time: a million visits, of which a question wants five columns, take a few megabytes here, but those of years need
+not be here at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+import psycopg
+import sqlalchemy as sa
+
+from maicivy.core.buckets import Grain
+from maicivy.core.visits import SLOT_S
+from maicivy.storage.segments.block import (
+    COLUMNS,
+    ELEMENTS,
+    LISTS,
+    OF_PROPERTIES,
+    VISITS,
+    Block,
+    Column,
+    Property,
+    packed,
+    unpacked,
+)
+from maicivy.storage.segments.loading import driver_connection
+
+AT_ONCE: Final = 300_000
+"""Visits of which segments are read at once, or one segment with more."""
+
+_SIZES: Final = ("visits", "alone_n", "elements_n", "told_n")
+_IDS: Final = {name: f"{name}_ids" for name in LISTS}
+_ATTRIBUTES: Final = (*COLUMNS, *_IDS.values())
+_DELETE: Final = """/* segments.keep */
+DELETE FROM {table} WHERE site_id = %s AND start = %s AND grain = %s
+"""
+_INSERT: Final = f"""/* segments.keep */
+INSERT INTO segments (site_id, start, grain, {", ".join(_SIZES)}, {", ".join(f'"{name}"' for name in _ATTRIBUTES)})
+VALUES ({", ".join(["%s"] * (3 + len(_SIZES)))}, {", ".join(["%b"] * len(_ATTRIBUTES))})
+"""
+_INSERT_PROPERTY: Final = """/* segments.keep */
+INSERT INTO segment_properties (site_id, start, grain, name, events, code, "values")
+VALUES (%s, %s, %s, %s, %b, %b, %s)
+"""
+_DROP: Final = """/* segments.drop */
+DELETE FROM {table} WHERE (CAST(:site_id AS int) IS NULL OR site_id = :site_id)
+    AND start >= :start AND start < :end AND grain = ANY (:grains)
+"""
+_LISTED: Final = """/* segments.ids */
+SELECT start, grain, visits{lists} FROM segments
+WHERE site_id = %s AND start >= %s AND start < %s ORDER BY start, grain
+"""
+_SOME: Final = """/* segments.stored */
+SELECT start, grain, visits FROM segments WHERE site_id = %s AND start >= %s AND start < %s ORDER BY start, grain
+"""
+_STORED: Final = """/* segments.stored */
+SELECT start, grain, {attributes} FROM segments WHERE site_id = %s AND start >= %s AND start <= %s
+ORDER BY start, grain
+"""
+_STORED_PROPERTIES: Final = """/* segments.stored */
+SELECT start, grain, name, events, code, "values" FROM segment_properties
+WHERE site_id = %s AND start >= %s AND start <= %s AND name = ANY (%s)
+"""
+_DAY: Final = timedelta(days=1)
+_LENGTHS: Final = (
+    dict.fromkeys(VISITS, "visits")
+    | dict.fromkeys(ELEMENTS, "elements_n")
+    | {"alone": "alone_n", OF_PROPERTIES: "told_n"}
+)
+"""Column -> the size that tells how long it is; of `several` two do."""
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """A segment without its columns: when it starts, whether it is of an hour or a day, how many visits it has, and
+    lists of ids."""
+
+    start: datetime
+    grain: Grain
+    visits: int
+    ids: dict[str, Column]
+
+
+def keep(connection: sa.Connection, site_id: int, start: datetime, grain: Grain, block: Block) -> None:
+    """Put the segment of an hour or a day, with all columns and properties, in place of what there was. One without
+    visits has no row."""
+    key = (site_id, start, str(grain))
+    with driver_connection(connection).cursor() as cursor:
+        for table in ("segments", "segment_properties"):
+            cursor.execute(_DELETE.format(table=table).encode(), key)
+        if not block.visits:
+            return
+        columns = block.columns
+        sizes = (block.visits, len(columns["alone"]), len(columns["action"]), len(columns[OF_PROPERTIES]))
+        data = [packed(columns[name]) for name in COLUMNS] + [packed(block.ids[name]) for name in LISTS]
+        cursor.execute(_INSERT.encode(), (*key, *sizes, *data))
+        rows = [
+            (*key, name, packed(found.events), packed(found.code), list(found.values))
+            for name, found in block.properties.items()
+        ]
+        if rows:
+            cursor.executemany(_INSERT_PROPERTY.encode(), rows)
+
+
+def drop_day(connection: sa.Connection, day: date, site_id: int | None = None, grain: Grain | None = None) -> None:
+    """Delete the segments of a UTC day, of one site or all, of one grain or both."""
+    start = _midnight(day)
+    grains = [str(grain)] if grain else [str(Grain.HOUR), str(Grain.DAY)]
+    values = {"site_id": site_id, "start": start, "end": start + _DAY, "grains": grains}
+    for table in ("segments", "segment_properties"):
+        connection.execute(sa.text(_DROP.format(table=table)), values)
+
+
+def stored_ids(
+    connection: sa.Connection, site_id: int, first_day: date, last_day: date, lists: Collection[str]
+) -> list[Listed]:
+    """What segments there are of these UTC days, by start, and which ids they name in these of `block.LISTS`."""
+    names = list(lists)
+    query = _LISTED.format(lists="".join(f", {_IDS[name]}" for name in names))
+    with driver_connection(connection).cursor(binary=True) as cursor:
+        cursor.execute(query.encode(), (site_id, _midnight(first_day), _midnight(last_day) + _DAY))
+        return [
+            Listed(start.astimezone(UTC), Grain(grain), visits, dict(zip(names, map(_ids, data), strict=True)))
+            for start, grain, visits, *data in cursor
+        ]
+
+
+def stored(
+    connection: sa.Connection,
+    site_id: int,
+    start: datetime,
+    end: datetime,
+    columns: Collection[str],
+    properties: Collection[str] = (),
+) -> Iterator[Block]:
+    """The blocks of the segments that start in a range, by start, with these columns and the lists of ids of those;
+    `begin` counts from `base`, their start. Reads some of them at a time. `properties` without "event:props:".
+
+    Of hours that have changed since, they say what was."""
+    names = [name for name in COLUMNS if name in columns]
+    ids = [name for name in LISTS if name in columns]
+    attributes = [*_SIZES, *(f'"{name}"' for name in names), *(_IDS[name] for name in ids)]
+    query = _STORED.format(attributes=", ".join(attributes)).encode()
+    raw = driver_connection(connection)
+    with raw.cursor(binary=True) as cursor:
+        cursor.execute(_SOME.encode(), (site_id, start, end))
+        present = cursor.fetchall()
+        for first, last in _portions(present):
+            found = _properties(cursor, site_id, first, last, properties) if properties else {}
+            cursor.execute(query, (site_id, first, last))
+            for row in cursor:
+                yield _block(row, names, ids, found.get((row[0], row[1]), {}))
+
+
+def _block(row: Sequence[Any], names: Sequence[str], ids: Sequence[str], properties: dict[str, Property]) -> Block:
+    start, grain, *rest = row
+    sizes = dict(zip(_SIZES, rest, strict=False))
+    data = rest[len(_SIZES) :]
+    columns = {
+        name: unpacked(data[n], sizes[_LENGTHS[name]] if name in _LENGTHS else sizes["visits"] - sizes["alone_n"])
+        for n, name in enumerate(names)
+    }
+    lists = {name: _ids(data[len(names) + n]) for n, name in enumerate(ids)}
+    base = int(start.timestamp()) // SLOT_S
+    return Block(base, sizes["visits"], columns, lists, properties, grain == Grain.DAY)
+
+
+def _properties(
+    cursor: psycopg.Cursor[Any], site_id: int, first: datetime, last: datetime, names: Collection[str]
+) -> dict[tuple[datetime, str], dict[str, Property]]:
+    cursor.execute(_STORED_PROPERTIES.encode(), (site_id, first, last, list(names)))
+    found: dict[tuple[datetime, str], dict[str, Property]] = {}
+    for start, grain, name, events, code, values in cursor:
+        numbers = _ids(events)
+        of_segment = found.setdefault((start, grain), {})
+        of_segment[name] = Property(numbers, unpacked(code, len(numbers)), tuple(values))
+    return found
+
+
+def _portions(present: Sequence[tuple[datetime, str, int]]) -> Iterator[tuple[datetime, datetime]]:
+    """Starts of the first and the last of some segments after the other."""
+    begin = None
+    last = None
+    visits = 0
+    for start, _, some in present:
+        # Never between two that start together: both would be in either.
+        if begin is not None and last is not None and visits + some > AT_ONCE and start != last:
+            yield begin, last
+            begin, visits = None, 0
+        begin = begin or start
+        last = start
+        visits += some
+    if begin is not None and last is not None:
+        yield begin, last
+
+
+def _ids(data: bytes) -> Column:
+    """Packed numbers none of which occurs twice: where only one is told, there is one."""
+    if not data:
+        return unpacked(data, 0)
+    return unpacked(data, 1)
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
