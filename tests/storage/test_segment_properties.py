@@ -14,10 +14,13 @@ import sqlalchemy as sa
 from msgspec import structs
 from sqlalchemy import Engine
 
+from maicivy.core.buckets import Grain
 from maicivy.core.events import Event
 from maicivy.core.visits import SLOT_S
 from maicivy.storage.schema import HAS_PROPERTIES_SQL
-from maicivy.storage.segments.block import OF_PROPERTIES, Block
+from maicivy.storage.segments.block import COLUMNS, OF_PROPERTIES, Block
+from maicivy.storage.segments.keeping import keep
+from maicivy.storage.segments.keeping import stored as stored_blocks
 from maicivy.storage.segments.loading import load, load_crossing, load_day
 from maicivy.storage.segments.properties import Stays, attach
 from maicivy.storage.visit_happenings import STORED
@@ -185,7 +188,14 @@ def test_a_property_for_each_event_is_as_good_as_one_for_all(engine: Engine, sit
 
 
 def test_only_events_with_wanted_properties_are_told(engine: Engine, site: int) -> None:
-    sent = [{"plan": "pro", "price": 1}, {"price": 2}, {"plan": None}, {}, {"plan": "pro"}, {"plan": "free"}]
+    sent: list[dict[str, Any]] = [
+        {"plan": "pro", "price": 1},
+        {"price": 2},
+        {"plan": None},
+        {},
+        {"plan": "pro"},
+        {"plan": "free"},
+    ]
     send(store_of(engine), [[event("buy", data, visitor=n, site_id=site) for n, data in enumerate(sent, 1)]])
     with engine.connect() as connection:
         (wanted,) = load(connection, site, [NOON], NEEDED, ["plan", "nowhere"])
@@ -195,6 +205,20 @@ def test_only_events_with_wanted_properties_are_told(engine: Engine, site: int) 
     assert len(wanted.columns[OF_PROPERTIES]) == 4
     assert sorted(wanted.properties["plan"].code.tolist()) == [0, 1, 1]
     assert (none.columns[OF_PROPERTIES].tolist(), none.properties) == ([], {})
+
+
+def test_what_is_kept_of_properties_is_read_again(engine: Engine, site: int) -> None:
+    midnight = TOMORROW - timedelta(days=1)
+    block = block_of(engine, site, some_events(site, 4))
+    bounds = midnight, TOMORROW
+    with engine.begin() as connection:
+        for each in (block, load(connection, site, [NOON], COLUMNS, ["p", "q"])[0], block):
+            keep(connection, site, midnight, Grain.DAY, each)
+        (again,) = stored_blocks(connection, site, *bounds, COLUMNS, ["p", "q", "r", "s", "t"])
+        (some,) = stored_blocks(connection, site, *bounds, [OF_PROPERTIES], ["q"])
+    assert told_by(engine, again) == told_by(engine, block)
+    assert list(some.properties) == ["q"]
+    assert some.properties["q"].values == block.properties["q"].values
 
 
 def test_nothing_is_told_of_no_visits_or_no_names(engine: Engine, site: int) -> None:
