@@ -80,9 +80,9 @@ class Asker:
             server = Path(f"/proc/{connection.execute(sa.text('SELECT pg_backend_pid()')).scalar_one()}/schedstat")
         self._cache.forget()  # and begin an epoch: without one nothing is kept
         self._statements = []
-        postgres_ms, python_ms = _on_cpu_ms(server), time.thread_time() * 1000
+        postgres_ms, python_ms = _on_cpu_ms(server), time.process_time() * 1000
         took_ms = self._post(asked.body)
-        postgres_ms, python_ms = _on_cpu_ms(server) - postgres_ms, time.thread_time() * 1000 - python_ms
+        postgres_ms, python_ms = _on_cpu_ms(server) - postgres_ms, time.process_time() * 1000 - python_ms
         statements = self._statements
         return Answered(asked, took_ms, self._post(asked.body), python_ms, postgres_ms, statements)
 
