@@ -1,0 +1,226 @@
+"""Rows of questions that single events decide on: a visit, a bucket of time, values of dimensions, and what happened
+there.
+
+The same rows as those of `visit_sql.Relation`, with what earlier rows of a visit in the same group have said taken
+off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from maicivy.core.query import PROPERTY, Filter
+from maicivy.storage.segments.block import BOUNCED, PLAIN
+from maicivy.storage.segments.elements import Elements
+from maicivy.storage.segments.judging import Judge
+from maicivy.storage.segments.keys import Keys
+from maicivy.storage.segments.lookups import VIEW, Lookup, Truths
+from maicivy.storage.segments.numbering import Numbers, Some
+from maicivy.storage.segments.rows import Figure, Rows
+from maicivy.storage.segments.touches import Time, Visits
+from maicivy.storage.visit_filters import event_dimensions, pages_of
+from maicivy.storage.visit_hits import needs_property
+from maicivy.storage.visit_question import Question
+
+
+class _Columns(msgspec.Struct):
+    """Rows that are being made: `owner`, `cell`, `n`, and what else is wanted, by name."""
+
+    bucket: Some
+    by_name: dict[str, npt.NDArray[np.int64]]
+
+    def taken(self, places: Numbers) -> _Columns:
+        """Some of the rows."""
+        bucket = self.bucket if isinstance(self.bucket, int) else self.bucket[places]
+        return _Columns(bucket, {name: column[places] for name, column in self.by_name.items()})
+
+
+class Happenings:
+    """Makes the rows, block by block."""
+
+    def __init__(self, question: Question, time: Time, lookup: Lookup, keys: Keys, of_events: Filter | None) -> None:
+        self._question = question
+        self._time = time
+        self._lookup = lookup
+        self._keys = keys
+        self._filter = of_events
+        self._pages = pages_of(question.filter)
+        named = event_dimensions(question.dimensions, question.filter)
+        self._has_properties = any(name.startswith(PROPERTY) for name in named)
+        self._needs_property = of_events is not None and needs_property(of_events)
+        self._needs_action = bool(question.sums & {"readers", "pageviews"}) or "event:page" in question.dimensions
+        self._needs_action = self._needs_action or keys.has_actions
+        # Of a visit that has each page in one element only, no two elements belong together.
+        self._tells_elements_apart = not self._has_properties and "event:page" in question.dimensions
+
+    def rows(self, visits: Visits) -> Iterator[Rows]:
+        """The rows of visits of a block."""
+        elements = Elements(visits, self._lookup)
+        if self._has_properties:
+            elements.tell_events_apart(others=not self._needs_property)
+        if self._filter is not None:
+            elements.keep(Judge(self._lookup, visits.block, visits.chosen).rows(self._filter, elements))
+        is_apart = np.bincount(elements.owner, minlength=visits.count)[elements.owner] == 1
+        if self._tells_elements_apart:
+            is_apart |= visits.has(PLAIN)[elements.owner]
+        if is_apart.all() and visits.inside is None:
+            yield self._rows(visits, self._inside(visits, elements, None))
+            return
+        is_inside = np.ones(len(is_apart), np.bool_) if visits.inside is None else visits.inside[elements.owner]
+        yield self._rows(visits, self._inside(visits, elements, np.flatnonzero(is_apart & is_inside)))
+        yield self._rows(visits, self._joined(self._inside(visits, elements, np.flatnonzero(~is_apart & is_inside))))
+        if not is_inside.all():
+            across = self._joined(self._across(visits, elements, np.flatnonzero(~is_inside)))
+            yield self._rows(visits, self._in_slice(self._with_earlier(across)))
+
+    def _inside(self, visits: Visits, elements: Elements, some: Numbers | None) -> _Columns:
+        """Elements of visits that lie in one bucket."""
+        owner = elements.owner if some is None else elements.owner[some]
+        bucket = visits.first if isinstance(visits.first, int) else visits.first[owner]
+        return self._columns(visits, elements, some, bucket)
+
+    def _across(self, visits: Visits, elements: Elements, some: Numbers) -> _Columns:
+        """Elements of others, by their own time, as far as they lie in the range."""
+        at = visits.begin[elements.owner[some]] + elements.column("at")[some].astype(np.int64)
+        start, end = self._time.start - visits.block.base, self._time.end - visits.block.base
+        in_range = np.flatnonzero((at >= start) & (at < end))
+        return self._columns(visits, elements, some[in_range], visits.quarters[at[in_range]])
+
+    def _columns(self, visits: Visits, elements: Elements, some: Numbers | None, bucket: Some) -> _Columns:
+        sums, ids = self._question.sums, visits.block.ids
+
+        def part(column: Numbers) -> Numbers:
+            return (column if some is None else column[some]).astype(np.int64, copy=False)
+
+        owner, n = part(elements.owner), part(elements.n)
+        columns = {"owner": owner, "n": n}
+        of_visits, of_actions = self._keys.of_visits(visits), self._keys.of_actions(visits.block)
+        action = part(elements.action) if self._needs_action else owner
+        columns["cell"] = self._keys.cells(
+            len(owner),
+            of_visits if isinstance(of_visits, int) else of_visits[owner],
+            self._time.groups_of(bucket),
+            of_actions=of_actions if isinstance(of_actions, int) else of_actions[action],
+            of_properties=self._keys.of_properties(
+                [part(elements.property_numbers(name)) for name in self._keys.properties]
+            ),
+        )
+        if sums & {"readers", "pageviews"}:
+            columns["views"] = n * self._lookup.truths(VIEW, ids["action"])[action]
+        if "engaged_ms" in sums:
+            columns["engaged"] = part(elements.column("engaged"))
+        if sums & {"scrolled", "scroll_sum"}:
+            columns["scroll"] = part(elements.column("scroll"))
+        if sums & {"bounces", "entries"}:
+            entered = None
+            if self._pages is not None:
+                entered = Judge(self._lookup, visits.block, visits.chosen).entries(self._pages)[owner]
+            if "event:page" in self._question.dimensions:
+                on = self._lookup.numbers("event:page", ids["entry"])[visits.column("entry")][owner]
+                is_there = on == self._lookup.numbers("event:page", ids["action"])[action]
+                entered = is_there if entered is None else entered & is_there
+            if entered is not None:
+                columns["entered"] = entered.astype(np.int64)
+        return _Columns(bucket, columns)
+
+    def _joined(self, columns: _Columns) -> _Columns:
+        """One row of all those of a visit with the same values in a bucket; by visit, values and bucket."""
+        owner, cell = columns.by_name["owner"], columns.by_name["cell"]
+        keys = (owner * self._keys.count + cell) * self._time.ends.size + columns.bucket
+        if not len(keys):
+            return columns
+        if (keys[1:] < keys[:-1]).any():
+            order = np.argsort(keys, kind="stable")  # they are nearly in order
+            keys, columns = keys[order], columns.taken(order)
+        is_first = _is_first(keys)
+        if is_first.all():
+            return columns
+        starts = np.flatnonzero(is_first)
+        joined = columns.taken(starts)
+        for name, fold in (("n", np.add), ("views", np.add), ("engaged", np.add), ("scroll", np.maximum)):
+            if name in columns.by_name:
+                joined.by_name[name] = fold.reduceat(columns.by_name[name], starts)
+        return joined
+
+    def _with_earlier(self, columns: _Columns) -> _Columns:
+        """The rows of `_joined` with what earlier ones of the same visit, group and values have counted."""
+        found = columns.by_name
+        is_first = _is_first(found["owner"]) | _is_first(found["cell"])
+        run = np.cumsum(is_first) - 1
+        firsts = np.flatnonzero(is_first)
+
+        def had(truths: Truths) -> Numbers:
+            before: Numbers = np.cumsum(truths) - truths
+            was: Numbers = (before > before[firsts[run]]).astype(np.int64)
+            return was
+
+        found["counted"] = had(found["n"] > 0)
+        if "views" in found:
+            found["read"] = had(found["views"] > 0)
+        if "scroll" in found:
+            so_far = np.maximum.accumulate(run * 256 + found["scroll"]) - run * 256  # percent, and one more
+            earlier = np.zeros(len(run), np.int64)
+            earlier[1:] = so_far[:-1]
+            earlier[is_first] = 0
+            found["scrolled_to"] = earlier
+        return columns
+
+    def _in_slice(self, columns: _Columns) -> _Columns:
+        return columns.taken(np.flatnonzero((columns.bucket >= self._time.first) & (columns.bucket <= self._time.last)))
+
+    def _rows(self, visits: Visits, columns: _Columns) -> Rows:
+        found, sums = columns.by_name, self._question.sums
+        owner, n = found["owner"], found["n"]
+        touched = _unless_all(n > 0)
+        new = _both(touched, found.get("counted"))
+        entered = new
+        if "entered" in found:
+            entered = found["entered"] > 0 if new is None else (found["entered"] > 0) & new
+        figures: dict[str, Figure] = {"events": n, "visits": new, "entries": entered}
+        if "bounces" in sums:
+            bounced = visits.has(BOUNCED)[owner]
+            figures["bounces"] = bounced if entered is None else bounced & entered
+        if "duration_us" in sums:
+            duration = visits.column("duration").astype(np.int64)[owner]
+            figures["duration_us"] = duration if new is None else duration * new
+        if "views" in found:
+            figures["pageviews"] = found["views"]
+            figures["readers"] = _both(found["views"] > 0, found.get("read"))
+        if "engaged" in found:
+            figures["engaged_ms"] = found["engaged"]
+        if "scroll" in found:
+            figures |= _of_scroll(found["scroll"], found.get("scrolled_to"))
+        wanted = {name: each for name, each in figures.items() if name in sums}
+        return Rows(owner, found["cell"], columns.bucket, touched, wanted)
+
+
+def _of_scroll(scroll: Numbers, earlier: Numbers | None) -> dict[str, Figure]:
+    """Of depths plus 1, 0 where it was not told."""
+    told, depth = scroll > 0, np.maximum(scroll - 1, 0)
+    if earlier is None:
+        return {"scrolled": told, "scroll_sum": depth}
+    again = told & (earlier > 0)
+    return {"scrolled": told & ~again, "scroll_sum": depth - again * np.minimum(depth, earlier - 1)}
+
+
+def _both(truths: Truths | None, again: Numbers | None) -> Truths | None:
+    """True where it is so, and was not before."""
+    if again is None:
+        return truths
+    new: Truths = again == 0
+    return new if truths is None else truths & new
+
+
+def _unless_all(truths: Truths) -> Truths | None:
+    return None if truths.all() else truths
+
+
+def _is_first(numbers: Numbers) -> Truths:
+    """Whether each is another than the one before."""
+    is_first = np.ones(len(numbers), np.bool_)
+    is_first[1:] = numbers[1:] != numbers[:-1]
+    return is_first
