@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
@@ -20,6 +20,7 @@ from maicivy.core.sites import visits_kept_from
 from maicivy.metrics import DATABASE_DURATION, timed
 from maicivy.storage.bucket_sql import FIGURES, fill
 from maicivy.storage.connections import postgres_errors
+from maicivy.storage.segments.making import UNFINISHED, SegmentMaker, midnight_of
 from maicivy.storage.visit_plan import KEPT, REACH
 from maicivy.storage.visit_question import Slice
 
@@ -31,10 +32,10 @@ REFRESH_LOCK: Final = 0x6D61_6906
 """Advisory lock: one refresh at a time."""
 
 _HOUR: Final = timedelta(hours=1)
-_SITES: Final = (
-    "/* buckets.sites */ SELECT DISTINCT d.site_id, s.timezone, s.retention_days"
-    " FROM dirty_hours d JOIN sites s ON s.id = d.site_id"
-)
+_SITES: Final = f"""/* buckets.sites */
+SELECT s.id, s.timezone, s.retention_days FROM sites s
+WHERE s.id IN (SELECT site_id FROM dirty_hours) OR s.id IN ({UNFINISHED}) ORDER BY s.id
+"""
 _DIRTY: Final = """/* buckets.dirty */
 SELECT hour, seq, rolled FROM dirty_hours WHERE site_id = :site_id AND hour < :before ORDER BY hour
 """
@@ -101,6 +102,7 @@ class Buckets:
 
     def refresh(self, now: datetime, retention_days: int | None = None, most: int = 400) -> int:
         """Make what is marked and closed, at most about `most` days, the latest first; how many buckets were made.
+        Segments of the hours that are marked no longer have been made before.
 
         Sites without a zone of their own have the days of the installation's: when that is another one now, what was
         made is forgotten first. A day of which visits may be gone already keeps the buckets that it has;
@@ -113,13 +115,13 @@ class Buckets:
                 return 0
             try:
                 self._follow_zone()
-                sites = lock.execute(sa.text(_SITES)).all()
+                sites = lock.execute(sa.text(_SITES), {"midnight": midnight_of(now)}).all()
                 lock.commit()
                 for row in sites:
                     zone = ZoneInfo(row.timezone or str(self._zone))
                     days = row.retention_days or retention_days
                     kept_from = visits_kept_from(now, days) if days is not None else None
-                    made += self._refresh(row.site_id, zone, now, kept_from, most)
+                    made += self._refresh(row.id, zone, now, kept_from, most)
             finally:
                 lock.execute(sa.text("/* buckets.lock */ SELECT pg_advisory_unlock(:key)"), {"key": REFRESH_LOCK})
         if made:
@@ -153,8 +155,21 @@ class Buckets:
     def _refresh(self, site_id: int, zone: ZoneInfo, now: datetime, kept_from: datetime | None, most: int) -> int:
         with self._engine.begin() as connection:
             dirty = connection.execute(sa.text(_DIRTY), {"site_id": site_id, "before": now}).all()
-        if not dirty:
-            return 0
+        segments = SegmentMaker(self._engine, site_id, now)
+        made = self._settle_all(site_id, zone, now, kept_from, most, dirty, segments) if dirty else 0
+        segments.finish()
+        return made
+
+    def _settle_all(
+        self,
+        site_id: int,
+        zone: ZoneInfo,
+        now: datetime,
+        kept_from: datetime | None,
+        most: int,
+        dirty: Sequence[sa.Row[Any]],
+        segments: SegmentMaker,
+    ) -> int:
         hours = {row.hour: row.seq for row in dirty}
         days = _touched(Grain.DAY, hours, zone)[-most:]
         closed = [day for day in days if day[1] <= now]
@@ -167,6 +182,7 @@ class Buckets:
                 made += self._make(site_id, zone, start, end, stale)
             # An hour that two days share is settled with the second of them.
             covered = {hour for hour in left if _covers(closed[-n:], hour)}
+            segments.make(covered & stale)
             self._settle(_CLEAN, site_id, covered, hours)
             left -= covered
         # Of a day that goes on, hours that are over are made already, so that today by the hour costs little.
@@ -175,7 +191,9 @@ class Buckets:
         if over:
             self._make_hours(site_id, [start for start, _ in over])
             made += len(over)
-            self._settle(_ROLLED, site_id, [hour for hour in waiting if _covers(over, hour)], waiting)
+            settled = [hour for hour in waiting if _covers(over, hour)]
+            segments.make(settled)
+            self._settle(_ROLLED, site_id, settled, waiting)
         return made
 
     def _final(self, site_id: int, starts: Sequence[datetime]) -> set[datetime]:

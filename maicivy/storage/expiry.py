@@ -20,6 +20,7 @@ from maicivy.storage.partitions import Partitions
 from maicivy.storage.recount import STATEMENT_TIMEOUT
 from maicivy.storage.rollups import Rollups
 from maicivy.storage.schema import day_partition
+from maicivy.storage.segments.keeping import drop_day
 
 LOCK_TIMEOUT: Final = "500ms"
 """While a drop waits for the table, everybody who comes later waits behind it: so it soon gives up and tries again."""
@@ -165,6 +166,7 @@ class Expiry:
                 return Hindrance.DIRTY
             rows = _rows(connection, table, day)
             connection.execute(_CROSSINGS, {"day": day})
+            drop_day(connection, day)
         else:
             if insist:
                 _lock(connection, "ACCESS EXCLUSIVE", table, name)

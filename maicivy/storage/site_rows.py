@@ -25,12 +25,16 @@ from maicivy.storage.recount import STATEMENT_TIMEOUT
 from maicivy.storage.redis_clients import redis_errors
 from maicivy.storage.rollups import Rollups
 from maicivy.storage.schema import day_partition
+from maicivy.storage.segments.keeping import drop_day
 
 BATCH: Final = 10_000
 """Rows of a site that is gone, per transaction: each takes a fraction of a second."""
 
 PARTITIONED: Final = ("analytics_events", "visits", "visitors")
-PLAIN: Final = ("crossings", "dirty_hours", "buckets", "actions", "labels", "rollups_daily", "rollup_visitors")
+PLAIN: Final = (
+    *("crossings", "dirty_hours", "buckets", "segments", "segment_properties"),
+    *("actions", "labels", "rollups_daily", "rollup_visitors"),
+)
 """Tables that hold rows of sites, in the order in which those of a removed site go. Ids of events, which say nothing of
 anybody, go with their generation."""
 
@@ -106,9 +110,11 @@ class SiteRows:
         # Not waited for: what this transaction sees is from before the wait.
         if not connection.execute(_TRY_LOCK, {"key": DROP_LOCK}).scalar_one():
             return Hindrance.BUSY
-        if table == "visits" and is_dirty(connection, day, site_id):
-            return Hindrance.DIRTY
-        if table == "analytics_events":
+        if table == "visits":
+            if is_dirty(connection, day, site_id):
+                return Hindrance.DIRTY
+            drop_day(connection, day, site_id)
+        elif table == "analytics_events":
             self._rollups.add(connection, self._rollups.work_out(connection, day, site_id))
             self._rollups.deleted(connection, day)
         elif table == "visitors":

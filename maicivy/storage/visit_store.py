@@ -237,19 +237,19 @@ class _Batch:
         known = self._known.get(who)
         if known is None:
             for visit in fragments:
-                self._change(who, visit, None, alone=len(fragments) == 1)
+                self._change(who, visit, None, fragments)
             return
         visits = joined([*(each.visit for each in known), *fragments])
         before = {each.visit.started: each for each in known}
         for visit in visits:
-            self._change(who, visit, before.pop(visit.started, None), alone=len(visits) == 1)
+            self._change(who, visit, before.pop(visit.started, None), visits)
         for gone in before.values():
             self._gone.append((who[0], UUID(int=who[1]), gone.visit.started))
             self._touch(who[0], *gone.visit.slots)
 
-    def _change(self, who: Who, visit: Visit, old: Kept | None, *, alone: bool) -> None:
-        """Note a visit, if it is another than the `old` one that began when it does."""
-        is_same = False
+    def _change(self, who: Who, visit: Visit, old: Kept | None, visits: Sequence[Visit]) -> None:
+        """Note one of the visits of a visitor, if it is another than the `old` one that began when it does."""
+        is_same, alone = False, len(visits) == 1
         if old is not None and old.visit == visit:
             if alone or not old.shape & _SINGLE:
                 return
@@ -265,7 +265,9 @@ class _Batch:
         if bot:
             self.bots.add(who)
         self._changed.append((who, Kept(visit, bot, shape)))
-        if not is_same:
+        # That it is the only one of its visitor is believed of whole days: it has to be known where no other visit of
+        # its day tells it.
+        if not is_same or not _are_on_day(begin // _SLOTS_OF_DAY, [other for other in visits if other is not visit]):
             self._touch(who[0], begin, end)
 
     def write(self) -> None:
@@ -318,6 +320,12 @@ def _hosts(cursor: psycopg.Cursor[Any]) -> dict[int, frozenset[str]]:
 def _of_its_page(event: Event) -> Event:
     """The event that engagement is kept under in its visit: the view of its page."""
     return msgspec.structs.replace(event, event_type=PAGE_VIEW)
+
+
+def _are_on_day(day: int, visits: Sequence[Visit]) -> bool:
+    """Whether any of the visits touches a UTC day, counted from 1970."""
+    slots = [visit.slots for visit in visits]
+    return any(begin // _SLOTS_OF_DAY <= day <= end // _SLOTS_OF_DAY for begin, end in slots)
 
 
 def _days_after(visit: Visit) -> Iterator[date]:

@@ -1,0 +1,53 @@
+"""Segments are what visits are, whatever comes when, and whatever time it is when they are made."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine
+
+from maicivy.storage import buckets
+from maicivy.storage.buckets import Buckets
+from maicivy.storage.event_store import PostgresEventStore
+from tests.oracle.generator import ZONES, examples, portions, traffic
+from tests.oracle.store import LATER, new_sites, send, store_of
+from tests.storage.segments_read import check
+
+
+@pytest.fixture(scope="module")
+def store(engine: Engine) -> PostgresEventStore:
+    return store_of(engine)
+
+
+@settings(max_examples=examples(20), deadline=None)
+@given(data=st.data(), zone=st.sampled_from(ZONES))
+def test_segments_are_what_visits_are_at_any_time(
+    engine: Engine, store: PostgresEventStore, data: st.DataObject, zone: ZoneInfo
+) -> None:
+    sites = new_sites(engine, str(zone))
+    events = data.draw(traffic(sites=sites))
+    all_of_them = data.draw(portions(events))
+    first = min(event.created_at for event in events).replace(minute=0, second=0, microsecond=0)
+    steps = st.sampled_from((0, 0.25, 0.5, 1, 7, 24))
+    now = first
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(buckets, "fill", lambda *_: None)  # not what this is about
+        refreshing = Buckets(engine, ZoneInfo("UTC"))
+        for portion in all_of_them:
+            send(store, [portion])
+            now += timedelta(hours=data.draw(steps))
+            refreshing.refresh(now)
+            for site_id in sites:
+                check(engine, site_id)
+        refreshing.refresh(LATER)
+    counted = sum(check(engine, site_id) for site_id in sites)
+    with engine.connect() as connection:
+        assert connection.scalar(sa.text("SELECT count(*) FROM dirty_hours")) == 0
+        assert connection.scalar(sa.text("SELECT count(*) FROM segments WHERE grain = 'hour'")) == 0
+        visits = "SELECT count(*) FROM visits WHERE events > 0 AND site_id = ANY (:sites)"
+        assert connection.scalar(sa.text(visits), {"sites": list(sites)}) == counted
