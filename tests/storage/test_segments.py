@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
+from importlib import import_module
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,6 +12,8 @@ import msgspec
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from sqlalchemy import Engine, create_engine
 
 from maicivy.config import sqlalchemy_url
@@ -362,3 +365,18 @@ def test_another_visit_on_the_same_day_does_not_mark_the_hours_of_the_first(worl
     with world.engine.connect() as connection:
         stale = connection.scalars(sa.text("SELECT hour FROM dirty_hours WHERE rolled <> seq")).all()
     assert stale == [at(6)]
+
+
+def test_an_upgrade_has_the_segments_of_all_visits_made(world: World) -> None:
+    world.put(view(1), view(23.9, 2), view(24.1, 2), view(49, 3))
+    world.refresh(49.5)
+    found = import_module("migrations.versions.0006_segments")
+    with world.engine.begin() as connection, Operations.context(MigrationContext.configure(connection)):
+        found.downgrade()
+        found.upgrade()
+    with world.engine.connect() as connection:
+        stale = connection.scalars(sa.text("SELECT hour FROM dirty_hours WHERE rolled <> seq ORDER BY 1")).all()
+    assert stale == [at(1), at(23), at(24), at(49)]
+    assert (world.segments(), check(world.engine)) == ([], 0)
+    world.refresh(50)
+    assert world.segments() == [("day", 0, 2), ("hour", 49, 1)]
