@@ -24,7 +24,9 @@ FIGURES: Final = (*WHOLE, *PARTS)
 _OF_VISITS: Final = frozenset(FIGURES) - {"scrolled", "scroll_sum", "engaged_ms"}
 """Figures that dimensions of visits have. The others belong to pages."""
 
-_AGAIN: Final = tuple(f"{name}_again" for name in WHOLE)
+AGAIN: Final = tuple(f"{name}_again" for name in WHOLE)
+"""What of the figures of whole visits a day has in common with the day before."""
+
 _TYPES: Final = {"grp": "timestamptz", "bucket": "timestamptz", "who": "uuid", "bot": "boolean"}
 _FEWEST: Final = "place_id"
 """Of which there are the fewest values."""
@@ -118,12 +120,12 @@ def _insert(
     # A day's group is it and the day before; the other grains are their own groups.
     start = "grp" if grain is not Grain.DAY else values.bind(part.bounds[-1], "timestamptz")
     order = "ORDER BY visitors DESC, d0"
-    columns = ["values", "visitors", *FIGURES, *_AGAIN]
+    columns = ["values", "visitors", *FIGURES, *AGAIN]
     arrays = [f"array_agg({name} {order})" for name in ("d0", "visitors")]
     arrays += [f"array_agg({name if name in told else '0::bigint'} {order})" for name in FIGURES]
     arrays += [
         f"CASE WHEN bool_or({name} <> 0) THEN array_agg({name} {order}) END" if name in told else "NULL::bigint[]"
-        for name in _AGAIN
+        for name in AGAIN
     ]
     kept = [f'"{name}" = excluded."{name}"' for name in columns]
     connection.execute(

@@ -23,6 +23,7 @@ from maicivy.storage.connections import postgres_errors
 from maicivy.storage.segments.making import UNFINISHED, SegmentMaker, midnight_of
 from maicivy.storage.visit_plan import KEPT, REACH
 from maicivy.storage.visit_question import Slice
+from maicivy.storage.weeks import drop_weeks, make_weeks
 
 STATEMENT_TIMEOUT: Final = "5min"
 WORK_MEM: Final = "64MB"
@@ -122,6 +123,7 @@ class Buckets:
                     days = row.retention_days or retention_days
                     kept_from = visits_kept_from(now, days) if days is not None else None
                     made += self._refresh(row.id, zone, now, kept_from, most)
+                made += make_weeks(self._engine, [row.id for row in sites], self._zone, now)
             finally:
                 lock.execute(sa.text("/* buckets.lock */ SELECT pg_advisory_unlock(:key)"), {"key": REFRESH_LOCK})
         if made:
@@ -246,6 +248,7 @@ class Buckets:
 def forget(connection: sa.Connection, site_id: int) -> None:
     """The same, in the transaction of whoever changes the site."""
     connection.execute(sa.text(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'"))
+    drop_weeks(connection, site_id)
     connection.execute(sa.text(_FORGET), {"site_id": site_id})
 
 
@@ -304,3 +307,5 @@ def _clear(connection: sa.Connection, site_id: int, grain: Grain, bounds: Sequen
     connection.execute(sa.text(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'"))
     connection.execute(sa.text(f"SET LOCAL work_mem = '{WORK_MEM}'"))
     connection.execute(sa.text(_DELETE), {"site_id": site_id, "grain": str(grain), "starts": list(bounds)})
+    if grain is Grain.DAY:
+        drop_weeks(connection, site_id, bounds)

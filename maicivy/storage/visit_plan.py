@@ -38,6 +38,7 @@ KEPT: Final = {
     Grain.MINUTE: timedelta(days=30),
     Grain.HOUR: timedelta(days=365),
     Grain.DAY: timedelta(days=5 * 365 + 2),
+    Grain.WEEK: timedelta(days=5 * 365 + 2),
 }
 """How long rollups are kept."""
 
@@ -45,6 +46,9 @@ MAX_SLICES: Final = 6
 """Parts of the range that are read from visits one by one; of more, everything from the first to the last is."""
 
 _HOUR: Final = timedelta(hours=1)
+_WEEK: Final = 7
+"""Days."""
+
 _LONGEST: Final = {Grain.MINUTE: timedelta(minutes=1), Grain.HOUR: _HOUR, Grain.DAY: timedelta(hours=25)}
 
 ROLLED_UP: Final = (*EVENT_DIMENSIONS, *VISIT_DIMENSIONS)
@@ -109,6 +113,8 @@ _STANDING: Final = sa.text(
                  AND hour < :end AND (:grain <> 'hour' OR rolled <> seq)) AS dirty,
            (SELECT coalesce(sum(long), 0) FROM buckets WHERE site_id = :site_id AND grain = :grain
                  AND dimension = 'all' AND start >= :first AND start < :end) AS long,
+           ARRAY(SELECT start FROM buckets WHERE :with_weeks AND site_id = :site_id AND grain = 'week'
+                 AND dimension = 'all' AND NOT bot AND start >= :first AND start < :end) AS weeks,
            s.timezone, now() - make_interval(days => s.retention_days) AS raw_since,
            (SELECT min(to_date(right(c.relname, 8), 'YYYYMMDD'))
             FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
@@ -139,6 +145,7 @@ class Plan:
         else:
             self._groups = self._bounds if shown else (self._bounds[0],) * len(self._bounds)
         self._rolled: list[datetime] = []
+        self._weeks: list[datetime] = []
         self._slices: list[tuple[int, int]] = []
         self._raw = self._needs_raw()
         self.seq = 0
@@ -149,9 +156,9 @@ class Plan:
     def how(self, metric: Metric) -> How:
         """What is to be said about a metric of the answer."""
         tiers = []
-        if self._slices or not self._rolled:
+        if self._slices or not self._is_rolled:
             tiers.append("raw")
-        if self._rolled:
+        if self._is_rolled:  # what weeks say is what days say
             tiers.append(str(self._grain))
         several = metric == "visitors" and self._grain is Grain.DAY and len(self._bounds) > 1
         return How(_METHODS[metric], tuple(tiers), exact=True, note=_BY_DAY if several else None)
@@ -202,6 +209,7 @@ class Plan:
                 "before": bounds[0] - _LONGEST[self._grain],
                 "first": bounds[0],
                 "end": query.end,
+                "with_weeks": self._has_weeks(),
             },
         ).one()
         self.seq = found.seq
@@ -242,6 +250,27 @@ class Plan:
             self._slices = [(first, last)]
         if self._slices:
             self._refuse_forgotten(connection, bounds[self._slices[0][0] - 1], raw_since)
+        self._take_weeks(found.weeks, dirty, ends)
+
+    def _has_weeks(self) -> bool:
+        """Whether days of the question may be told together."""
+        return self._grain is Grain.DAY and self._time != "time:day" and len(self._bounds) >= _WEEK
+
+    def _take_weeks(self, weeks: Sequence[datetime], dirty: set[int], ends: Sequence[datetime]) -> None:
+        """Read whole weeks of one group from rollups of their own, which say what those of their days do."""
+        query, bounds, groups = self._query, self._bounds, self._groups
+        apart = dirty.union(*(range(first, last + 1) for first, last in self._slices))
+        told: set[datetime] = set()
+        for week in weeks:
+            first = bisect_left(bounds, week)
+            last = first + _WEEK - 1
+            if last >= len(bounds) or groups[first] != groups[last] or not apart.isdisjoint(range(first + 1, last + 2)):
+                continue
+            is_whole = week >= query.start and ends[last] <= query.end
+            if is_whole and starts(Grain.WEEK, week, ends[last] + _HOUR, query.zone) == [bounds[first], ends[last]]:
+                self._weeks.append(week)
+                told.update(bounds[first : last + 1])
+        self._rolled = [start for start in self._rolled if start not in told]
 
     def _refuse_forgotten(self, connection: sa.Connection, start: datetime, since: datetime | None) -> None:
         """Refuse to read visits from `start` on when they are kept from `since` on and rollups know of earlier ones."""
@@ -290,7 +319,6 @@ class Plan:
         keys = (["grp"] if self._time else []) + self._dims
         if self._is_rolled and not self._read:
             return self._from_rollups() + (" HAVING sum(visits) > 0" if keys else "")
-        dims = self._dims
         parts = [self._fresh(part) for part in self._read]
         if self._is_rolled:
             parts.append(self._from_rollups())
@@ -305,7 +333,8 @@ class Plan:
 
     @property
     def _is_rolled(self) -> bool:
-        return bool(self._rolled)
+        """Whether rollups are read."""
+        return bool(self._rolled or self._weeks)
 
     def _order(self) -> str:
         query = self._query
@@ -345,8 +374,8 @@ class Plan:
     def _from_rollups(self) -> str:
         """The same from rollups, each group and value of the dimension in one row.
 
-        Arrays are taken apart in the list of what is selected: no row of theirs is put aside then, as behind FROM, which
-        took as long as to add them up. Sums are of the type of the arrays, because those of `bigint` are numeric.
+        Arrays are taken apart in the list of what is selected: none of their rows is put aside then, as behind FROM,
+        which took as long as to add them up. Sums are of the type of the arrays, because those of `bigint` are numeric.
         """
         query, values = self._query, self.values
         dimension = self._rollup()
@@ -381,13 +410,17 @@ class Plan:
         return (
             f"SELECT {', '.join([*keys, *summed])} FROM (SELECT {', '.join(apart)} FROM buckets b"
             f" WHERE b.site_id = {values.bind(query.site_id, 'integer')}"
-            f" AND b.dimension = {values.bind(dimension, 'text')} AND {self._which()}{bots}) AS e{filtered}{grouped}"
+            f" AND b.dimension = {values.bind(dimension, 'text')}{bots} AND {self._which()}) AS e{filtered}{grouped}"
         )
 
     def _which(self) -> str:
         """The condition on the rollups that are read."""
-        grain, rolled = self.values.bind(str(self._grain), "text"), self.values.bind(self._rolled, "timestamptz[]")
-        return f"b.grain = {grain} AND b.start = ANY ({rolled})"
+        kinds = ((self._grain, self._rolled), (Grain.WEEK, self._weeks))
+        return f"({' OR '.join(self._of_grain(*each) for each in kinds if each[1])})"
+
+    def _of_grain(self, grain: Grain, starts: Sequence[datetime]) -> str:
+        of, at = self.values.bind(str(grain), "text"), self.values.bind(list(starts), "timestamptz[]")
+        return f"b.grain = {of} AND b.start = ANY ({at})"
 
 
 def _on_values(condition: Filter, values: Values) -> str:

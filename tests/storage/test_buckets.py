@@ -111,7 +111,7 @@ def test_nobody_rolls_up_while_somebody_else_does(world: World) -> None:
     with world.engine.connect() as other:
         other.execute(sa.text("SELECT pg_advisory_lock(:key)"), {"key": module.REFRESH_LOCK})
         assert world.buckets.refresh(DAY + 25 * HOUR) == 0
-    world.engine.dispose()  # lets the lock go
+        other.execute(sa.text("SELECT pg_advisory_unlock(:key)"), {"key": module.REFRESH_LOCK})
     assert world.buckets.refresh(DAY + 25 * HOUR) > 0
 
 
