@@ -317,6 +317,14 @@ def test_half_an_hour_off_an_hour_is_made_when_the_hours_that_share_it_are_over(
     assert world.segments() == [("day", 0, 3)]
 
 
+def test_a_clock_that_is_set_back_has_no_visit_there_twice(world: World) -> None:
+    world.put(view(1), view(22, 2))
+    world.refresh(24)
+    world.put(view(21, 3))
+    world.refresh(23.9)
+    assert (world.segments(), check(world.engine)) == ([("day", 0, 3)], 3)
+
+
 def test_a_visit_that_goes_on_is_in_the_hour_in_which_it_began(world: World) -> None:
     world.put(view(22.9), view(23.3))
     world.refresh(23)

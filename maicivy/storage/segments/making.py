@@ -27,6 +27,9 @@ _UNFINISHED_DAYS: Final = """/* segments.unfinished */
 SELECT DISTINCT date_trunc('day', start, 'UTC') FROM segments
 WHERE site_id = :site_id AND grain = 'hour' AND start < :midnight ORDER BY 1
 """
+_MADE: Final = """/* segments.made */
+SELECT EXISTS (SELECT FROM segments WHERE site_id = :site_id AND start = :start AND grain = 'day')
+"""
 
 
 class SegmentMaker:
@@ -44,9 +47,12 @@ class SegmentMaker:
 
     def make(self, hours: Collection[datetime]) -> None:
         """Have the segments say what visits say of these UTC hours, which are over."""
-        days = {midnight_of(hour) for hour in hours}
-        self._make_days({day for day in days if day < self._today})
         today = [hour for hour in hours if hour >= self._today]
+        days = {midnight_of(hour) for hour in hours if hour < self._today}
+        if today and self._is_made():  # the clock was set back: the hours would be there twice
+            days.add(self._today)
+            today = []
+        self._make_days(days)
         if today:
             with timed(DATABASE_DURATION, "make_segments"), self._engine.begin() as connection:
                 _be_patient(connection)
@@ -59,6 +65,11 @@ class SegmentMaker:
             values = {"site_id": self._site_id, "midnight": self._today}
             days = set(connection.execute(sa.text(_UNFINISHED_DAYS), values).scalars())
         self._make_days(days)
+
+    def _is_made(self) -> bool:
+        """Whether today has been over already."""
+        with self._engine.begin() as connection:
+            return bool(connection.scalar(sa.text(_MADE), {"site_id": self._site_id, "start": self._today}))
 
     def _make_days(self, days: Collection[datetime]) -> None:
         for start in sorted(set(days) - self._made, reverse=True):
