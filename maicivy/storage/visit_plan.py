@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+import msgspec
 import sqlalchemy as sa
 
 from maicivy.core.buckets import Grain, is_aligned, start_of, starts
@@ -28,6 +29,7 @@ from maicivy.core.query import (
     Query,
 )
 from maicivy.errors import Refusal
+from maicivy.storage.segments.answering import answered, is_answerable
 from maicivy.storage.visit_filters import Values, event_dimensions, is_one_value, matching, names, split
 from maicivy.storage.visit_hits import Named, named_actions, named_events
 from maicivy.storage.visit_question import ENGAGED, PARTS, WHOLE, Question, Slice
@@ -44,6 +46,9 @@ KEPT: Final = {
 
 MAX_SLICES: Final = 6
 """Parts of the range that are read from visits one by one; of more, everything from the first to the last is."""
+
+MAX_STALE: Final = 48
+"""Hours that have changed since their segments were made; of more, everything is read from visits."""
 
 _HOUR: Final = timedelta(hours=1)
 _WEEK: Final = 7
@@ -111,6 +116,8 @@ _STANDING: Final = sa.text(
                  AND start > :before AND start < :end) AS rolled,
            ARRAY(SELECT hour FROM dirty_hours WHERE site_id = :site_id AND hour > :first - interval '1 hour'
                  AND hour < :end AND (:grain <> 'hour' OR rolled <> seq)) AS dirty,
+           ARRAY(SELECT hour FROM dirty_hours WHERE site_id = :site_id AND rolled <> seq
+                 AND hour >= date_trunc('day', CAST(:first AS timestamptz), 'UTC') AND hour < :end) AS stale,
            (SELECT coalesce(sum(long), 0) FROM buckets WHERE site_id = :site_id AND grain = :grain
                  AND dimension = 'all' AND start >= :first AND start < :end) AS long,
            ARRAY(SELECT start FROM buckets WHERE :with_weeks AND site_id = :site_id AND grain = 'week'
@@ -149,9 +156,10 @@ class Plan:
         self._slices: list[tuple[int, int]] = []
         self._raw = self._needs_raw()
         self.seq = 0
+        self._stale: Sequence[datetime] = ()
         self._decide(connection, zone)
-        self._read = [self._slice(connection, first, last) for first, last in self._slices]
-        self._named = self._name(connection) if self._slices else None
+        read = [self._slice(connection, first, last) for first, last in self._slices]
+        self._fresh = self._answered(connection, read) if read else []
 
     def how(self, metric: Metric) -> How:
         """What is to be said about a metric of the answer."""
@@ -172,7 +180,7 @@ class Plan:
         of_events = any(name.startswith("event:") for name in named) or bool(self._sums & {*PARTS, "readers"})
         return of_events and (self._grain is Grain.MINUTE or not (is_aligned(query.start) and is_aligned(query.end)))
 
-    def _name(self, connection: sa.Connection) -> Named | None:
+    def _name(self, connection: sa.Connection, *, is_aligned: bool) -> Named | None:
         """Which events the filter is true for, where that spares looking at each of every visit."""
         query = self._query
         of_visits, of_events = split(query.filter)
@@ -181,9 +189,33 @@ class Plan:
         if self._raw:
             named = named_events(connection, query.site_id, of_events, query.start, query.end)
             # What is left without them is known to the quarter of an hour.
-            return None if named is not None and named.are_others and not self._read[0].is_aligned else named
+            return None if named is not None and named.are_others and not is_aligned else named
         # Beside a filter on visits Postgres would count them first, in all visits.
         return None if of_visits is not None else named_actions(connection, query.site_id, of_events)
+
+    def _answered(self, connection: sa.Connection, read: Sequence[Slice]) -> list[str]:
+        """SELECTs of the figures of slices by group and dimensions: out of segments where these can tell, else out of
+        visits or stored events."""
+        query = self._query
+        bots = None if query.include_bots else False
+        with_visitors = "visitors" in query.metrics
+        question = Question(query.site_id, self._dimensions, query.filter, bots, self._raw, self._sums)
+        if len(self._stale) <= MAX_STALE and all(is_answerable(question, part) for part in read):
+            return [
+                answered(connection, question, part, self._stale, self.values, with_visitors=with_visitors)
+                for part in read
+            ]
+        named = self._name(connection, is_aligned=read[0].is_aligned)
+        question = msgspec.structs.replace(question, named=named)
+        return [
+            added_up(
+                question,
+                Relation(question, part, self.values).parts(),
+                with_visitors=with_visitors,
+                in_one_bucket=part.first == part.last,
+            )
+            for part in read
+        ]
 
     def _rollup(self) -> str | None:
         """The dimension whose rollups can answer; None when none can."""
@@ -213,6 +245,7 @@ class Plan:
             },
         ).one()
         self.seq = found.seq
+        self._stale = found.stale
         rollup = self._rollup()
         is_native = (found.timezone or str(zone)) == str(query.zone)
         everything = [(1, len(bounds))]
@@ -317,9 +350,9 @@ class Plan:
     def _grouped(self) -> str:
         """Sums by group and dimensions, over all that the plan reads."""
         keys = (["grp"] if self._time else []) + self._dims
-        if self._is_rolled and not self._read:
+        if self._is_rolled and not self._fresh:
             return self._from_rollups() + (" HAVING sum(visits) > 0" if keys else "")
-        parts = [self._fresh(part) for part in self._read]
+        parts = list(self._fresh)
         if self._is_rolled:
             parts.append(self._from_rollups())
         if not parts:
@@ -353,23 +386,6 @@ class Plan:
             *(f"NULL::text AS {dim}" for dim in self._dims),
             *(f"NULL::bigint AS {name}" for name in figures),
         ]
-
-    def _fresh(self, part: Slice) -> str:
-        """Figures by group and dimensions of one slice, from visits."""
-        query = self._query
-        question = Question(
-            query.site_id,
-            self._dimensions,
-            query.filter,
-            None if query.include_bots else False,
-            self._raw,
-            self._sums,
-            self._named,
-        )
-        parts = Relation(question, part, self.values).parts()
-        return added_up(
-            question, parts, with_visitors="visitors" in query.metrics, in_one_bucket=part.first == part.last
-        )
 
     def _from_rollups(self) -> str:
         """The same from rollups, each group and value of the dimension in one row.
