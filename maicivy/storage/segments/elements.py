@@ -2,81 +2,133 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+from typing import Final
+
 import numpy as np
 
 from maicivy.core.query import PROPERTY
-from maicivy.storage.segments.block import OF_PROPERTIES
+from maicivy.storage.segments.block import OF_PROPERTIES, Block
 from maicivy.storage.segments.lookups import ABSENT, Lookup, Numbers, Truths
 from maicivy.storage.segments.numbering import ranges
-from maicivy.storage.segments.touches import Visits
+
+_FEW: Final = 16
+"""Owners of fewer than one of so many elements are searched for, those of more written down for all."""
 
 
 class Elements:
-    """Elements of visits that a question is about. With properties, events that have some stand beside what is left of
-    their elements without them."""
+    """Some elements of a block, or events of them that have properties.
 
-    def __init__(self, visits: Visits, lookup: Lookup) -> None:
-        self._visits = visits
+    Attributes:
+        owner: the places of their visits in the block.
+    """
+
+    def __init__(
+        self,
+        block: Block,
+        lookup: Lookup,
+        owner: Numbers,
+        places: Numbers | None,
+        events: Numbers | None = None,
+        counts: Numbers | None = None,
+    ) -> None:
+        self.owner = owner
+        self._block = block
         self._lookup = lookup
-        self._columns = visits.block.columns
-        counts = self._columns["elements"].astype(np.int64)
-        self.places: Numbers | None = None  # None: all elements of the block
-        if visits.chosen is not None:
-            starts = np.cumsum(counts) - counts
-            counts, starts = counts[visits.chosen], starts[visits.chosen]
-            self.places = ranges(starts, counts)
-        self.owner: Numbers = np.repeat(np.arange(visits.count), counts)
-        self.n: Numbers = self.column("count").astype(np.int64)
-        self._events: Numbers | None = None  # number of the event with properties; -1: not one of those
+        self._places = places  # None: all
+        self._events = events  # numbers of events with properties; -1: none of those; None: none is
+        self._counts = counts  # None: what the column says
 
-    @property
+    @classmethod
+    def of_visits(cls, block: Block, lookup: Lookup, visits: Numbers | None) -> Elements:
+        """Those of some visits; None: of all."""
+        counts = block.columns["elements"].astype(np.int64)
+        if visits is None:
+            return cls(block, lookup, np.repeat(np.arange(block.visits), counts), None)
+        starts, lengths = np.cumsum(counts)[visits], counts[visits]
+        return cls(block, lookup, np.repeat(visits, lengths), ranges(starts - lengths, lengths))
+
+    @classmethod
+    def of_actions(cls, block: Block, lookup: Lookup, visits: Numbers | None, actions: Truths) -> Elements:
+        """Those of some visits that are of some actions."""
+        places = np.flatnonzero(actions[block.columns["action"]])
+        return cls._at(block, lookup, visits, places, None)
+
+    @classmethod
+    def with_properties(cls, block: Block, lookup: Lookup, visits: Numbers | None) -> Elements:
+        """Events of some visits that have properties."""
+        places = block.columns[OF_PROPERTIES].astype(np.int64)
+        return cls._at(block, lookup, visits, places, np.arange(len(places)))
+
+    @classmethod
+    def _at(
+        cls, block: Block, lookup: Lookup, visits: Numbers | None, places: Numbers, events: Numbers | None
+    ) -> Elements:
+        counts = block.columns["elements"].astype(np.int64)
+        if len(places) * _FEW < len(block.columns["count"]):
+            owner = np.searchsorted(np.cumsum(counts), places, side="right")
+        else:
+            owner = np.repeat(np.arange(block.visits), counts)[places]
+        found = cls(block, lookup, owner, places, events, None if events is None else np.ones(len(events), np.int64))
+        if visits is None:
+            return found
+        is_meant = np.zeros(block.visits, np.bool_)
+        is_meant[visits] = True
+        return found.kept(is_meant[owner])
+
+    @cached_property
+    def n(self) -> Numbers:
+        """How many events each is."""
+        return self.column("count").astype(np.int64) if self._counts is None else self._counts
+
+    @cached_property
     def action(self) -> Numbers:
         """See `judging.Rows`."""
         return self.column("action").astype(np.int64)
 
     def column(self, name: str) -> Numbers:
         """A column of them."""
-        column = self._columns[name]
-        return column if self.places is None else column[self.places]
+        column = self._block.columns[name]
+        return column if self._places is None else column[self._places]
 
-    def keep(self, wanted: Truths) -> None:
-        """Drop all others."""
-        if wanted.all():
-            return
-        some = np.flatnonzero(wanted)
-        self.owner, self.n = self.owner[some], self.n[some]
-        self.places = some if self.places is None else self.places[some]
-        self._events = None if self._events is None else self._events[some]
+    def kept(self, wanted: Truths) -> Elements:
+        """Those that are wanted."""
+        return self if wanted.all() else self.taken(np.flatnonzero(wanted))
 
-    def tell_events_apart(self, *, others: bool) -> None:
-        """Events with properties each apart; `others`: and what else happened."""
-        told = self._columns[OF_PROPERTIES].astype(np.int64)
+    def taken(self, some: Numbers) -> Elements:
+        """Those at some places among them."""
+        places = some if self._places is None else self._places[some]
+        events = None if self._events is None else self._events[some]
+        counts = None if self._counts is None else self._counts[some]
+        return Elements(self._block, self._lookup, self.owner[some], places, events, counts)
+
+    def told_apart(self) -> Elements:
+        """Their events with properties each apart, and beside them what else happened in each."""
+        told = self._block.columns[OF_PROPERTIES].astype(np.int64)
         events = np.arange(len(told))
-        if self.places is not None:
-            rows = np.full(len(self._columns["count"]), -1)
-            rows[self.places] = np.arange(len(self.places))
-            told = rows[told]
-            events = np.flatnonzero(told >= 0)
-            told = told[events]
-        rest = np.zeros(0, np.int64)
-        left = rest
-        if others:
-            left = self.n - np.bincount(told, minlength=len(self.n))
-            rest = np.flatnonzero(left > 0)
-            left = left[rest]
-        rows = np.concatenate((rest, told))
-        self.owner = self.owner[rows]
-        self.n = np.concatenate((left, np.ones(len(told), np.int64)))
-        self.places = rows if self.places is None else self.places[rows]
-        self._events = np.concatenate((np.full(len(rest), -1), events))
+        if self._places is not None:
+            rows = np.full(len(self._block.columns["count"]), -1)
+            rows[self._places] = np.arange(len(self._places))
+            events = np.flatnonzero(rows[told] >= 0)
+            told = rows[told[events]]
+        left = self.n - np.bincount(told, minlength=len(self.n))
+        rest = np.flatnonzero(left > 0)
+        apart = np.concatenate((rest, told))
+        return Elements(
+            self._block,
+            self._lookup,
+            self.owner[apart],
+            apart if self._places is None else self._places[apart],
+            np.concatenate((np.full(len(rest), -1), events)),
+            np.concatenate((left[rest], np.ones(len(told), np.int64))),
+        )
 
     def property_numbers(self, name: str) -> Numbers:
         """See `judging.Rows`."""
-        name = name.removeprefix(PROPERTY)
-        found = self._visits.block.properties.get(name)
+        found = self._block.properties.get(name.removeprefix(PROPERTY))
         if self._events is None or found is None:
-            return np.full(len(self.n), ABSENT)
-        # One more than there are: what has no number is looked up in the last place.
-        numbers = np.full(len(self._columns[OF_PROPERTIES]) + 1, ABSENT)
-        numbers[found.events] = self._lookup.numbers_of_texts(PROPERTY + name, found.values)[found.code]
+            return np.full(len(self.owner), ABSENT)
+        # One more than there are: what has none is looked up in the last place.
+        numbers = np.full(len(self._block.columns[OF_PROPERTIES]) + 1, ABSENT)
+        numbers[found.events] = self._lookup.numbers_of_texts(name, found.values)[found.code]
         return numbers[self._events]

@@ -96,7 +96,7 @@ def work_out(
         sums.settle(min((block.base + int(block.columns["begin"][0]) for block in some), default=0))
         for block in some:
             visits = Visits(block, question, time, lookup, of_visits)
-            for rows in maker.rows(visits) if visits.count else ():
+            for rows in maker.rows(visits):
                 sums.add(rows, visits)
         clock.sleep(0)  # others of this process have waited for milliseconds; gevent lets them in only when asked to
     sums.settle(time.end)

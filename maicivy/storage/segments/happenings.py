@@ -8,13 +8,14 @@ off.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from maicivy.core.query import PROPERTY, Filter
-from maicivy.storage.segments.block import BOUNCED, PLAIN
+from maicivy.core.query import EVENT_DIMENSIONS, PROPERTY, And, Filter
+from maicivy.storage.segments.block import BOUNCED, PLAIN, Block
 from maicivy.storage.segments.elements import Elements
 from maicivy.storage.segments.judging import Judge
 from maicivy.storage.segments.keys import Keys
@@ -22,9 +23,12 @@ from maicivy.storage.segments.lookups import VIEW, Lookup, Truths
 from maicivy.storage.segments.numbering import Numbers, Some
 from maicivy.storage.segments.rows import Figure, Rows
 from maicivy.storage.segments.touches import Time, Visits
-from maicivy.storage.visit_filters import event_dimensions, pages_of
+from maicivy.storage.visit_filters import event_dimensions, names, pages_of
 from maicivy.storage.visit_hits import needs_property
 from maicivy.storage.visit_question import Question
+
+_MANY: Final = 8
+"""Of more than one in so many visits all elements of the block are looked at at once."""
 
 
 class _Columns(msgspec.Struct):
@@ -49,90 +53,97 @@ class Happenings:
         self._keys = keys
         self._filter = of_events
         self._pages = pages_of(question.filter)
-        named = event_dimensions(question.dimensions, question.filter)
-        self._has_properties = any(name.startswith(PROPERTY) for name in named)
+        self._has_properties = any(
+            name.startswith(PROPERTY) for name in event_dimensions(question.dimensions, question.filter)
+        )
         self._needs_property = of_events is not None and needs_property(of_events)
-        self._needs_action = bool(question.sums & {"readers", "pageviews"}) or "event:page" in question.dimensions
-        self._needs_action = self._needs_action or keys.has_actions
+        parts = of_events.filters if isinstance(of_events, And) else ()
+        of_actions = tuple(part for part in parts if names(part) <= set(EVENT_DIMENSIONS))
+        self._of_actions = And(of_actions) if of_actions else None
+        self._needs_action = bool(question.sums & {"readers", "pageviews"}) or keys.has_actions
         # Of a visit that has each page in one element only, no two elements belong together.
         self._tells_elements_apart = not self._has_properties and "event:page" in question.dimensions
 
     def rows(self, visits: Visits) -> Iterator[Rows]:
         """The rows of visits of a block."""
-        elements = Elements(visits, self._lookup)
-        if self._has_properties:
-            elements.tell_events_apart(others=not self._needs_property)
-        if self._filter is not None:
-            elements.keep(Judge(self._lookup, visits.block, visits.chosen).rows(self._filter, elements))
-        is_apart = np.bincount(elements.owner, minlength=visits.count)[elements.owner] == 1
+        elements = self._elements(visits.block, visits.inside)
+        is_apart = np.bincount(elements.owner, minlength=visits.block.visits) == 1
         if self._tells_elements_apart:
-            is_apart |= visits.has(PLAIN)[elements.owner]
-        if is_apart.all() and visits.inside is None:
-            yield self._rows(visits, self._inside(visits, elements, None))
-            return
-        is_inside = np.ones(len(is_apart), np.bool_) if visits.inside is None else visits.inside[elements.owner]
-        yield self._rows(visits, self._inside(visits, elements, np.flatnonzero(is_apart & is_inside)))
-        yield self._rows(visits, self._joined(self._inside(visits, elements, np.flatnonzero(~is_apart & is_inside))))
-        if not is_inside.all():
-            across = self._joined(self._across(visits, elements, np.flatnonzero(~is_inside)))
+            is_apart |= visits.has(PLAIN, None)
+        is_apart = is_apart[elements.owner]
+        alone = elements.kept(is_apart)
+        yield self._rows(visits, self._columns(visits, alone, visits.buckets(alone.owner)))
+        if alone is not elements:
+            others = elements.taken(np.flatnonzero(~is_apart))
+            yield self._rows(visits, self._joined(self._columns(visits, others, visits.buckets(others.owner))))
+        if len(visits.across):
+            across = self._joined(self._across(visits, self._elements(visits.block, visits.across)))
             yield self._rows(visits, self._in_slice(self._with_earlier(across)))
 
-    def _inside(self, visits: Visits, elements: Elements, some: Numbers | None) -> _Columns:
-        """Elements of visits that lie in one bucket."""
-        owner = elements.owner if some is None else elements.owner[some]
-        bucket = visits.first if isinstance(visits.first, int) else visits.first[owner]
-        return self._columns(visits, elements, some, bucket)
+    def _elements(self, block: Block, visits: Numbers | None) -> Elements:
+        """What happened in visits that the filter is true for."""
+        if self._needs_property:
+            elements = Elements.with_properties(block, self._lookup, visits)
+        elif self._of_actions is not None and (visits is None or _MANY * len(visits) > block.visits):
+            actions = Judge(self._lookup, block).actions(self._of_actions)
+            elements = Elements.of_actions(block, self._lookup, visits, actions)
+        else:
+            elements = Elements.of_visits(block, self._lookup, visits)
+        if self._has_properties and not self._needs_property:
+            elements = elements.told_apart()
+        if self._filter is None:
+            return elements
+        return elements.kept(Judge(self._lookup, block).rows(self._filter, elements))
 
-    def _across(self, visits: Visits, elements: Elements, some: Numbers) -> _Columns:
-        """Elements of others, by their own time, as far as they lie in the range."""
-        at = visits.begin[elements.owner[some]] + elements.column("at")[some].astype(np.int64)
+    def _across(self, visits: Visits, elements: Elements) -> _Columns:
+        """Elements of visits across, by their own time, as far as they lie in the range."""
+        at = visits.begin[elements.owner] + elements.column("at").astype(np.int64)
         start, end = self._time.start - visits.block.base, self._time.end - visits.block.base
         in_range = np.flatnonzero((at >= start) & (at < end))
-        return self._columns(visits, elements, some[in_range], visits.quarters[at[in_range]])
+        return self._columns(visits, elements.taken(in_range), visits.buckets_of(at[in_range]))
 
-    def _columns(self, visits: Visits, elements: Elements, some: Numbers | None, bucket: Some) -> _Columns:
-        sums, ids = self._question.sums, visits.block.ids
-
-        def part(column: Numbers) -> Numbers:
-            return (column if some is None else column[some]).astype(np.int64, copy=False)
-
-        owner, n = part(elements.owner), part(elements.n)
-        columns = {"owner": owner, "n": n}
-        of_visits, of_actions = self._keys.of_visits(visits), self._keys.of_actions(visits.block)
-        action = part(elements.action) if self._needs_action else owner
+    def _columns(self, visits: Visits, elements: Elements, bucket: Some) -> _Columns:
+        sums, block, owner = self._question.sums, visits.block, elements.owner
+        columns = {"owner": owner, "n": elements.n}
+        of_actions = self._keys.of_actions(block)
         columns["cell"] = self._keys.cells(
             len(owner),
-            of_visits if isinstance(of_visits, int) else of_visits[owner],
+            self._keys.of_visits(block, owner),
             self._time.groups_of(bucket),
-            of_actions=of_actions if isinstance(of_actions, int) else of_actions[action],
-            of_properties=self._keys.of_properties(
-                [part(elements.property_numbers(name)) for name in self._keys.properties]
-            ),
+            of_actions=of_actions if isinstance(of_actions, int) else of_actions[elements.action],
+            of_properties=self._keys.of_properties([elements.property_numbers(name) for name in self._keys.properties]),
         )
         if sums & {"readers", "pageviews"}:
-            columns["views"] = n * self._lookup.truths(VIEW, ids["action"])[action]
+            columns["views"] = elements.n * self._lookup.truths(VIEW, block.ids["action"])[elements.action]
         if "engaged_ms" in sums:
-            columns["engaged"] = part(elements.column("engaged"))
+            columns["engaged"] = elements.column("engaged").astype(np.int64)
         if sums & {"scrolled", "scroll_sum"}:
-            columns["scroll"] = part(elements.column("scroll"))
+            columns["scroll"] = elements.column("scroll").astype(np.int64)
         if sums & {"bounces", "entries"}:
-            entered = None
-            if self._pages is not None:
-                entered = Judge(self._lookup, visits.block, visits.chosen).entries(self._pages)[owner]
-            if "event:page" in self._question.dimensions:
-                on = self._lookup.numbers("event:page", ids["entry"])[visits.column("entry")][owner]
-                is_there = on == self._lookup.numbers("event:page", ids["action"])[action]
-                entered = is_there if entered is None else entered & is_there
+            entered = self._entered(block, elements)
             if entered is not None:
                 columns["entered"] = entered.astype(np.int64)
         return _Columns(bucket, columns)
 
+    def _entered(self, block: Block, elements: Elements) -> Truths | None:
+        """Whether visits entered on the page that is asked about, where one is."""
+        entered = None
+        if self._pages is not None:
+            entered = Judge(self._lookup, block).entries(self._pages, elements.owner)
+        if "event:page" in self._question.dimensions:
+            of_entries, of_actions = (
+                self._lookup.numbers("event:page", block.ids[name]) for name in ("entry", "action")
+            )
+            on_this = of_entries[block.columns["entry"][elements.owner]] == of_actions[elements.action]
+            entered = on_this if entered is None else entered & on_this
+        return entered
+
     def _joined(self, columns: _Columns) -> _Columns:
         """One row of all those of a visit with the same values in a bucket; by visit, values and bucket."""
         owner, cell = columns.by_name["owner"], columns.by_name["cell"]
-        keys = (owner * self._keys.count + cell) * self._time.ends.size + columns.bucket
-        if not len(keys):
+        if not len(owner):
             return columns
+        keys = (owner * self._keys.count + cell) * self._time.ends.size + columns.bucket
         if (keys[1:] < keys[:-1]).any():
             order = np.argsort(keys, kind="stable")  # they are nearly in order
             keys, columns = keys[order], columns.taken(order)
@@ -182,10 +193,10 @@ class Happenings:
             entered = found["entered"] > 0 if new is None else (found["entered"] > 0) & new
         figures: dict[str, Figure] = {"events": n, "visits": new, "entries": entered}
         if "bounces" in sums:
-            bounced = visits.has(BOUNCED)[owner]
+            bounced = visits.has(BOUNCED, owner)
             figures["bounces"] = bounced if entered is None else bounced & entered
         if "duration_us" in sums:
-            duration = visits.column("duration").astype(np.int64)[owner]
+            duration = visits.column("duration", owner).astype(np.int64)
             figures["duration_us"] = duration if new is None else duration * new
         if "views" in found:
             figures["pageviews"] = found["views"]

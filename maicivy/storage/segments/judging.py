@@ -11,7 +11,7 @@ from typing import Protocol, TypeAlias
 import numpy as np
 
 from maicivy.core.query import PROPERTY, And, Filter, Match, Not
-from maicivy.storage.segments.block import CODED, Block, Column
+from maicivy.storage.segments.block import CODED, Block
 from maicivy.storage.segments.lookups import Lookup, Numbers, Truths
 from maicivy.storage.visit_filters import OF_VISITS
 
@@ -29,7 +29,7 @@ class Rows(Protocol):
 
     @property
     def owner(self) -> Numbers:
-        """The place of the visit of each among those that are judged."""
+        """The place of the visit of each in the block."""
 
     @property
     def action(self) -> Numbers:
@@ -40,29 +40,29 @@ class Rows(Protocol):
 
 
 class Judge:
-    """Judges filters over a block. `visits`: the places of those that are meant; None: all."""
+    """Judges filters over a block."""
 
-    def __init__(self, lookup: Lookup, block: Block, visits: Numbers | None = None) -> None:
+    def __init__(self, lookup: Lookup, block: Block) -> None:
         self._lookup = lookup
         self._block = block
-        self._visits = visits
 
     def visits(self, condition: Filter) -> Truths:
-        """For each visit whether a filter is true that names nothing but dimensions of visits."""
+        """For each visit of the block whether a filter is true that names nothing but dimensions of visits."""
         return self._for(VISIT, *self._judged(condition, None), None)
 
     def rows(self, condition: Filter, rows: Rows) -> Truths:
         """For each row whether a filter is true."""
         return self._for(ROW, *self._judged(condition, rows), rows)
 
-    def entries(self, condition: Filter) -> Truths:
-        """For each visit whether a filter, which names nothing but `event:page`, is true for the page it entered on."""
-        return self._for(VISIT, "entry", self._entry(condition), None)
+    def actions(self, condition: Filter) -> Truths:
+        """For each of the block's list of actions whether a filter is true, which names nothing but dimensions of
+        actions."""
+        return self._judged(condition, None)[1]
 
-    def codes(self, column: str) -> Column:
-        """The places in the block's list of ids that visits have in a column."""
-        codes = self._block.columns[column]
-        return codes if self._visits is None else codes[self._visits]
+    def entries(self, condition: Filter, visits: Numbers) -> Truths:
+        """For each of some visits whether a filter, which names nothing but `event:page`, is true for the page that it
+        entered on."""
+        return self._entry(condition)[self._block.columns["entry"][visits]]
 
     def _entry(self, condition: Filter) -> Truths:
         if isinstance(condition, Match):
@@ -104,7 +104,7 @@ class Judge:
 
     def _for(self, target: Level, level: Level, truths: Truths, rows: Rows | None) -> Truths:
         if level in CODED:
-            truths, level = truths[self.codes(level)], VISIT
+            truths, level = truths[self._block.columns[level]], VISIT
         if target == ROW and level != ROW:
             assert rows is not None
             truths = truths[rows.action if level == ACTION else rows.owner]

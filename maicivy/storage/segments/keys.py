@@ -12,7 +12,6 @@ from maicivy.storage.segments.block import Block
 from maicivy.storage.segments.judging import COLUMN_OF
 from maicivy.storage.segments.lookups import Lookup
 from maicivy.storage.segments.numbering import OPEN, Cells, Composite, Numbers, Some
-from maicivy.storage.segments.touches import Visits
 from maicivy.storage.visit_question import Question
 
 
@@ -38,13 +37,13 @@ class Keys:
         self._cells = Cells()
         self._all = Composite([self._of_properties.size, self._of_visits.size, self._of_actions.size, len(groups)])
 
-    def of_visits(self, visits: Visits) -> Some:
-        """Of the dimensions of visits."""
+    def of_visits(self, block: Block, visits: Numbers | None) -> Some:
+        """Of the dimensions of some visits of a block; None: of all."""
         found = []
         for column, names in self._columns.items():
-            ids = visits.block.ids[column]
+            ids, codes = block.ids[column], block.columns[column]
             table = self._of_column[column].of([self._lookup.numbers(name, ids) for name in names])
-            found.append(table if isinstance(table, int) else table[visits.column(column)])
+            found.append(table if isinstance(table, int) else table[codes if visits is None else codes[visits]])
         return self._of_visits.of(found)
 
     def of_actions(self, block: Block) -> Some:

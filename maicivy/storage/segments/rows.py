@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from maicivy.storage.segments.block import BOUNCED
+from maicivy.storage.segments.elements import Elements
 from maicivy.storage.segments.keys import Keys
 from maicivy.storage.segments.lookups import VIEW, Lookup, Truths
 from maicivy.storage.segments.numbering import Numbers, Some, ranges, total
@@ -27,7 +28,7 @@ class Rows(msgspec.Struct):
     """Rows of visits.
 
     Attributes:
-        owner: the place of each row's visit among those chosen; None: a row for each of them.
+        owner: the place of each row's visit in the block; None: a row for each of it.
         cell: the number of group and values.
         bucket: the number of the bucket.
         touched: whether the visit counts there; None: all do.
@@ -52,85 +53,65 @@ class Outlines:
 
     def rows(self, visits: Visits) -> Iterator[Rows]:
         """The rows of visits of a block."""
-        values = self._keys.of_visits(visits)
-        figures = self._of_visits(visits)
-        own = figures | self._of_their_events(visits)
-        if visits.inside is None:
-            cell = self._keys.cells(visits.count, values, self._time.groups_of(visits.first))
-            yield Rows(None, cell, visits.first, None, own)
-            return
-        inside = np.flatnonzero(visits.inside)
-        bucket = _of_some(visits.first, inside)
-        cell = self._keys.cells(len(inside), _of_some(values, inside), self._time.groups_of(bucket))
-        yield Rows(inside, cell, bucket, None, {name: _of_figure(each, inside) for name, each in own.items()})
-        yield self._across(visits, values, figures)
+        inside = visits.inside
+        bucket = visits.buckets(inside)
+        length = visits.block.visits if inside is None else len(inside)
+        values = self._keys.of_visits(visits.block, inside)
+        cell = self._keys.cells(length, values, self._time.groups_of(bucket))
+        yield Rows(inside, cell, bucket, None, self._of_visits(visits, inside) | self._of_their_events(visits, inside))
+        if len(visits.across):
+            yield self._across(visits)
 
-    def _of_visits(self, visits: Visits) -> dict[str, Figure]:
+    def _of_visits(self, visits: Visits, some: Numbers | None) -> dict[str, Figure]:
         figures: dict[str, Figure] = dict.fromkeys(self._sums & {"visits", "entries"})
         if "bounces" in self._sums:
-            figures["bounces"] = visits.has(BOUNCED)
+            figures["bounces"] = visits.has(BOUNCED, some)
         if "duration_us" in self._sums:
-            figures["duration_us"] = visits.column("duration").astype(np.int64)
+            figures["duration_us"] = visits.column("duration", some).astype(np.int64)
         return figures
 
-    def _of_their_events(self, visits: Visits) -> dict[str, Figure]:
+    def _of_their_events(self, visits: Visits, some: Numbers | None) -> dict[str, Figure]:
         """What visits say of all their events."""
         figures: dict[str, Figure] = {}
         if self._sums & {"readers", "pageviews"}:
-            pageviews = visits.column("pageviews").astype(np.int64)
+            pageviews = visits.column("pageviews", some).astype(np.int64)
             figures = {"pageviews": pageviews, "readers": pageviews > 0}
         if "events" in self._sums:
-            figures["events"] = visits.column("events").astype(np.int64)
+            figures["events"] = visits.column("events", some).astype(np.int64)
         return {name: each for name, each in figures.items() if name in self._sums}
 
-    def _across(self, visits: Visits, values: Some, figures: dict[str, Figure]) -> Rows:
+    def _across(self, visits: Visits) -> Rows:
         """A row for each bucket of the slice between the first and the last that a visit touches."""
-        assert visits.inside is not None
-        time = self._time
-        across = np.flatnonzero(~visits.inside)
-        first, last = (np.broadcast_to(each, visits.count)[across] for each in (visits.first, visits.last))
+        time, across = self._time, visits.across
+        first, last = visits.buckets_of(visits.begin[across]), visits.buckets_of(visits.end[across])
         low = np.maximum(first, time.first)
         lengths = np.minimum(last, time.last) - low + 1
         row = np.repeat(np.arange(len(across)), lengths)
         bucket = ranges(low, lengths)
         is_new = bucket <= np.maximum(first[row], time.firsts[bucket])
         owner = across[row]
-        cell = self._keys.cells(len(owner), _of_some(values, owner), time.groups_of(bucket))
-        net: dict[str, Figure] = {}
-        for name, figure in figures.items():
-            of_rows = _of_figure(figure, owner)
-            net[name] = is_new if of_rows is None else of_rows * is_new
+        cell = self._keys.cells(len(owner), self._keys.of_visits(visits.block, owner), time.groups_of(bucket))
+        figures: dict[str, Figure] = {}
+        for name, figure in self._of_visits(visits, owner).items():
+            figures[name] = is_new if figure is None else figure * is_new
         if self._sums & {"readers", "pageviews", "events"}:
-            net |= self._by_bucket(visits, across, low, lengths)
-        return Rows(owner, cell, bucket, None, net)
+            figures |= self._by_bucket(visits, low, lengths)
+        return Rows(owner, cell, bucket, None, figures)
 
-    def _by_bucket(self, visits: Visits, some: Numbers, low: Numbers, lengths: Numbers) -> dict[str, Figure]:
-        """Events and page views of some visits for each of `lengths` buckets from the `low` one on."""
+    def _by_bucket(self, visits: Visits, low: Numbers, lengths: Numbers) -> dict[str, Figure]:
+        """Events and page views of visits across for each of `lengths` buckets from the `low` one on."""
         block, time = visits.block, self._time
-        places = some if visits.chosen is None else visits.chosen[some]
-        counts = block.columns["elements"].astype(np.int64)
-        starts = np.cumsum(counts) - counts
-        elements = ranges(starts[places], counts[places])
-        row = np.repeat(np.arange(len(some)), counts[places])
-        at = visits.begin[some][row] + block.columns["at"][elements].astype(np.int64)
-        in_range = np.flatnonzero((at >= time.start - block.base) & (at < time.end - block.base))
-        row, elements = row[in_range], elements[in_range]
-        bucket = visits.quarters[at[in_range]] - low[row]
-        here = np.flatnonzero((bucket >= 0) & (bucket < lengths[row]))
-        row, elements = row[here], elements[here]
-        place = (np.cumsum(lengths) - lengths)[row] + bucket[here]
-        n = block.columns["count"][elements].astype(np.int64)
-        figures: dict[str, Figure] = {"events": total(place, n, int(lengths.sum()))}
+        elements = Elements.of_visits(block, self._lookup, visits.across)
+        row = np.repeat(np.arange(len(visits.across)), block.columns["elements"][visits.across].astype(np.int64))
+        at = visits.begin[elements.owner] + elements.column("at").astype(np.int64)
+        bucket = visits.buckets_of(at) - low[row]
+        is_in_range = (at >= time.start - block.base) & (at < time.end - block.base)
+        here = np.flatnonzero(is_in_range & (bucket >= 0) & (bucket < lengths[row]))
+        place = (np.cumsum(lengths) - lengths)[row[here]] + bucket[here]
+        elements = elements.taken(here)
+        figures: dict[str, Figure] = {"events": total(place, elements.n, int(lengths.sum()))}
         if self._sums & {"readers", "pageviews"}:
-            is_view = self._lookup.truths(VIEW, block.ids["action"])[block.columns["action"][elements]]
-            views = total(place, n * is_view, int(lengths.sum()))
+            is_view = self._lookup.truths(VIEW, block.ids["action"])[elements.action]
+            views = total(place, elements.n * is_view, int(lengths.sum()))
             figures |= {"pageviews": views, "readers": views > 0}
         return {name: each for name, each in figures.items() if name in self._sums}
-
-
-def _of_some(numbers: Some, places: Numbers) -> Some:
-    return numbers if isinstance(numbers, int) else numbers[places]
-
-
-def _of_figure(figure: Figure, places: Numbers) -> Figure:
-    return None if figure is None else figure[places]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from maicivy.core.query import Filter
 from maicivy.core.visits import slot_of
-from maicivy.storage.segments.block import BOT, SINGLE, Block
+from maicivy.storage.segments.block import BOT, SINGLE, Block, Column
 from maicivy.storage.segments.judging import Judge
 from maicivy.storage.segments.lookups import Lookup, Numbers, Truths
 from maicivy.storage.segments.numbering import Some
@@ -53,74 +54,80 @@ class Time:
 
 
 class Visits:
-    """The visits of a block that a question is about and that touch the slice.
+    """The visits of a block that a question is about and that touch the slice, by their places in the block.
 
     Attributes:
-        chosen: their places in the block; None: all are.
-        begin: quarters from the base of the block.
-        first, last: numbers of the buckets of the range that they begin and end in.
-        inside: whether they lie in one bucket, and that in the slice; None: all do.
+        inside: those that lie in one bucket, and that in the slice; None: all of the block.
+        across: the others.
+        begin, end: quarters from the base of the block; of all of it.
     """
 
     def __init__(self, block: Block, question: Question, time: Time, lookup: Lookup, of_visits: Filter | None) -> None:
         self.block = block
         columns = block.columns
-        begin = columns["begin"].astype(np.int64)
-        end = begin + columns["span"].astype(np.int64)
+        self.begin = columns["begin"].astype(np.int64)
+        self.end = self.begin + columns["span"].astype(np.int64)
         low, high = time.low - block.base, time.high - block.base
+        earliest, latest = int(self.begin[0]), int(self.end.max())
+        is_cut = earliest < low or latest >= high
         wanted = [] if question.bots is None else [(columns["flags"] & BOT != 0) == question.bots]
+        wanted += [(self.begin < since) | (self.begin >= until) for since, until in block.passed_over]
+        if is_cut:
+            wanted.append((self.end >= low) & (self.begin < high))
         if of_visits is not None:
             wanted.append(Judge(lookup, block).visits(of_visits))
-        wanted += [(begin < since) | (begin >= until) for since, until in block.passed_over]
-        if block.visits and (begin[-1] >= high or (begin[0] < low and int(end.min()) < low)):
-            wanted.append((end >= low) & (begin < high))
-        self.chosen: Numbers | None = None
-        if wanted:
-            self.chosen = np.flatnonzero(np.logical_and.reduce(wanted) if len(wanted) > 1 else wanted[0])
-            begin, end = begin[self.chosen], end[self.chosen]
-        self.begin = begin
-        self.count = len(begin)
-        self.inside: Truths | None = None
-        self.first: Some = time.first
-        self.last: Some = time.first
-        if not self.count:
+        chosen = np.flatnonzero(np.logical_and.reduce(wanted)) if wanted else None
+        self.inside: Numbers | None = chosen
+        self.across: Numbers = np.zeros(0, np.int64)
+        self._quarters = time.buckets(block.base, latest + 1)
+        self._bucket = int(self._quarters[earliest])
+        if self._bucket == self._quarters[latest] and not is_cut:
             return
-        self.quarters = time.buckets(block.base, int(end.max()) + 1)
-        earliest, latest = int(self.quarters[int(begin.min())]), int(self.quarters[-1])
-        is_cut = int(begin.min()) < low or int(end.max()) >= high
-        if earliest == latest and not is_cut:
-            self.first = self.last = earliest
-            return
-        self.first, self.last = self.quarters[begin], self.quarters[end]
-        inside = self.first == self.last
+        self._bucket = 0
+        begin, end = (self.begin, self.end) if chosen is None else (self.begin[chosen], self.end[chosen])
+        is_inside = self._quarters[begin] == self._quarters[end]
         if is_cut:
-            inside &= (begin >= low) & (end < high)
-        self.inside = None if inside.all() else inside
+            is_inside &= (begin >= low) & (end < high)
+        if is_inside.all():
+            return
+        inside, across = np.flatnonzero(is_inside), np.flatnonzero(~is_inside)
+        self.inside, self.across = (inside, across) if chosen is None else (chosen[inside], chosen[across])
 
-    def column(self, name: str) -> npt.NDArray[np.unsignedinteger]:
-        """A column of them."""
+    def column(self, name: str, visits: Numbers | None) -> Column:
+        """A column of some of them; None: of all."""
         column = self.block.columns[name]
-        return column if self.chosen is None else column[self.chosen]
+        return column if visits is None else column[visits]
 
-    def has(self, flag: int) -> Truths:
+    def has(self, flag: int, visits: Numbers | None) -> Truths:
         """Whether they have a flag."""
-        found: Truths = self.column("flags") & flag != 0
+        found: Truths = self.column("flags", visits) & flag != 0
         return found
 
-    def singles(self) -> Truths | None:
+    def buckets_of(self, quarters: Numbers) -> Numbers:
+        """The numbers of the buckets of the range that are nearest to quarters from the base of the block."""
+        return self._quarters[quarters]
+
+    def buckets(self, visits: Numbers | None) -> Some:
+        """The buckets that they begin in."""
+        if self._bucket:
+            return self._bucket
+        return self._quarters[self.begin if visits is None else self.begin[visits]]
+
+    def singles(self, visits: Numbers | None) -> Truths | None:
         """Whether it is known of them that their visitors have no other visit; None: of none."""
-        return self.has(SINGLE) if self._trusts_single else None
+        return self.has(SINGLE, visits) if self._trusts_single else None
+
+    @cached_property
+    def keys(self) -> npt.NDArray[np.uint64]:
+        """Who visits of the block are of; of those that are `singles` it says nothing."""
+        columns = self.block.columns
+        is_single = columns["flags"] & SINGLE != 0
+        keys = np.zeros(self.block.visits, np.uint64)
+        keys[np.flatnonzero(~is_single)] = columns["several"]
+        if not self._trusts_single:
+            keys[np.flatnonzero(is_single)] = columns["alone"]
+        return keys
 
     @property
     def _trusts_single(self) -> bool:
         return self.block.is_whole and not self.block.passed_over
-
-    def keys(self) -> npt.NDArray[np.uint64]:
-        """Who they are of; of those that are `singles` it says nothing."""
-        columns = self.block.columns
-        is_single = columns["flags"] & SINGLE != 0
-        keys = np.zeros(self.block.visits, np.uint64)
-        keys[~is_single] = columns["several"]
-        if not self._trusts_single:
-            keys[is_single] = columns["alone"]
-        return keys if self.chosen is None else keys[self.chosen]
