@@ -31,7 +31,7 @@ from maicivy.core.answers import (
     MetricHow,
     compared_results,
     laid_out,
-    result,
+    results,
     time_labels,
 )
 from maicivy.core.date_ranges import Comparison
@@ -140,12 +140,12 @@ class Queries:
         rows = self._figures(query)
         warnings = [_NO_IMPORTS] if plan.question.include.imports else []
         if plan.other is None:
-            seq, results = rows.seq, [result(query, row) for row in rows.rows]
+            seq, told = rows.seq, results(query, rows.rows)
         else:
             others = self._compared_with(plan.other)
             if len(others.rows) == MAX_LIMIT:
                 warnings.append(_CUT)
-            seq, results = min(rows.seq, others.seq), compared_results(query, plan.other, laid, rows.rows, others.rows)
+            seq, told = min(rows.seq, others.seq), compared_results(query, plan.other, laid, rows.rows, others.rows)
         meta = AnswerMeta(
             metrics={name: _how(rows.how[name]) for name in query.metrics},
             timezone=str(query.zone),
@@ -156,7 +156,7 @@ class Queries:
             time_labels=labels,
             comparison_date_range=UNSET if plan.other is None else _seconds(plan.other),
         )
-        return Answer(results, meta, _echo(plan)), seq
+        return Answer(told, meta, _echo(plan)), seq
 
     def _compared_with(self, other: Query) -> Rows:
         try:

@@ -32,7 +32,7 @@ _NOTHING: Final[dict[str, Figure]] = {
 """Figures of a row that there is not; of means and rates there are none."""
 
 
-class Compared(msgspec.Struct, frozen=True):
+class Compared(msgspec.Struct, frozen=True, gc=False):
     """The row of the range compared with. `change` is in percent, of bounce_rate and conversion_rate in percentage
     points; null where there is nothing to compare."""
 
@@ -41,7 +41,7 @@ class Compared(msgspec.Struct, frozen=True):
     change: list[Figure]
 
 
-class Result(msgspec.Struct, frozen=True):
+class Result(msgspec.Struct, frozen=True, gc=False):
     """One row: figures in the order of `metrics`, values in the order of `dimensions`."""
 
     metrics: list[Figure]
@@ -121,8 +121,8 @@ def change(metric: str, before: Figure, after: Figure) -> Figure:
 
 
 def _rounded(metric: str, value: Figure) -> Figure:
-    if value is None:
-        return None
+    if value is None or (type(value) is int and metric not in _TWO_DECIMALS):
+        return value
     return round(float(value), 2) if metric in _TWO_DECIMALS else _nearest(value)
 
 
@@ -145,6 +145,19 @@ def _values_of(query: Query, row: Row) -> list[str]:
 def result(query: Query, row: Row) -> Result:
     """A row of the store as it is told."""
     return Result(_figures_of(query, row), _values_of(query, row))
+
+
+def results(query: Query, rows: list[Row]) -> list[Result]:
+    """Rows of the store as they are told: thousands for a month by the hour."""
+    time_name = time_dimension(query.dimensions)
+    if time_name is None:
+        return [result(query, row) for row in rows]
+    place, zone, found = query.dimensions.index(time_name), query.zone, []
+    for row in rows:
+        values: list[Any] = list(row.dimensions)
+        values[place] = date_ranges.label(time_name, values[place], zone)
+        found.append(Result(_figures_of(query, row), values))
+    return found
 
 
 def time_labels(query: Query) -> list[str] | UnsetType:

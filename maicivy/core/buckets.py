@@ -42,6 +42,9 @@ def starts(grain: Grain, start: datetime, end: datetime, zone: ZoneInfo) -> list
     found = [first]
     while (first := following(first, zone)) < end:
         found.append(first)
+        if grain is Grain.HOUR and first + _DAY < end and _is_steady(first, zone):
+            found += [first + n * _HOUR for n in range(1, 24)]
+            first = found[-1]
     return found
 
 
@@ -62,6 +65,11 @@ def start_of(grain: Grain, moment: datetime, zone: ZoneInfo) -> datetime:
 def is_aligned(moment: datetime) -> bool:
     """Whether an instant is the beginning of a quarter of an hour."""
     return (moment - _EPOCH) % SLOT == timedelta(0)
+
+
+def _is_steady(moment: datetime, zone: ZoneInfo) -> bool:
+    """Whether clocks are not changed for the next day: no zone does it twice in one."""
+    return moment.astimezone(zone).utcoffset() == (moment + _DAY).astimezone(zone).utcoffset()
 
 
 def _hour_of(moment: datetime, zone: ZoneInfo) -> datetime:

@@ -204,9 +204,9 @@ def label(dimension: str, at: datetime, zone: ZoneInfo) -> str:
     local = at.astimezone(zone)
     if dimension not in ("time:hour", "time:minute"):
         return local.date().isoformat()
-    text = local.replace(tzinfo=None).isoformat(" ", "seconds")
-    twice = local.replace(fold=0).utcoffset() != local.replace(fold=1).utcoffset()
-    return text + local.isoformat()[19:] if twice else text
+    told = str(local)
+    twice = local.utcoffset() != local.replace(fold=1 - local.fold).utcoffset()
+    return told[:19] + local.isoformat()[19:] if twice else told[:19]
 
 
 def _check_last_n(text: str, field: str) -> None:

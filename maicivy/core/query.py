@@ -113,7 +113,7 @@ class How(msgspec.Struct, frozen=True):
     note: str | None = None
 
 
-class Row(msgspec.Struct, frozen=True):
+class Row(msgspec.Struct, frozen=True, gc=False):
     """Values of the dimensions (text, or the start of a bucket of time as an aware time) and of the metrics; None where
     there is nothing to divide by."""
 

@@ -153,6 +153,7 @@ class Plan:
             self._groups = self._bounds if shown else (self._bounds[0],) * len(self._bounds)
         self._rolled: list[datetime] = []
         self._weeks: list[datetime] = []
+        self._known: set[datetime] = set()
         self._slices: list[tuple[int, int]] = []
         self._raw = self._needs_raw()
         self.seq = 0
@@ -255,21 +256,18 @@ class Plan:
             self._refuse_forgotten(connection, query.start, raw_since)
             self._slices = everything
             return
-        rolled = set(found.rolled)
+        rolled = self._known = set(found.rolled)
         dirty = _numbers(bounds, found.dirty, _HOUR)
         # What was rolled up while another zone was in force says nothing of these days but that something happened.
         strange = [start for start in rolled.difference(bounds) if start_of(self._grain, start, query.zone) != start]
         dirty |= _numbers(bounds, strange, _LONGEST[self._grain])
-        ends = (*bounds[1:], self._full_end())
-        wanted: list[int] = []
-        for number, (start, end) in enumerate(zip(bounds, ends, strict=True), 1):
-            is_dirty = number in dirty
-            is_whole = start >= query.start and end <= query.end
-            if start in rolled and not is_dirty and is_whole:
-                self._rolled.append(start)
-            elif is_dirty or start in rolled:
-                wanted.append(number)
-            # else nothing has ever happened in it
+        reaching = {1} if bounds[0] < query.start else set()
+        if self._full_end() > query.end:
+            reaching.add(len(bounds))
+        # Where there is neither a mark nor a rollup nothing has ever happened.
+        wanted = sorted(dirty.union(number for number in reaching if bounds[number - 1] in rolled))
+        apart = {bounds[number - 1] for number in wanted}
+        self._rolled = [start for start in bounds if start in rolled and start not in apart]
         if found.long and len(set(self._groups)) < len(bounds):
             # Sums over days would be wrong for visits that last for days (schema: buckets.long).
             self._refuse_forgotten(connection, query.start, raw_since)
@@ -283,13 +281,13 @@ class Plan:
             self._slices = [(first, last)]
         if self._slices:
             self._refuse_forgotten(connection, bounds[self._slices[0][0] - 1], raw_since)
-        self._take_weeks(found.weeks, dirty, ends)
+        self._take_weeks(found.weeks, dirty)
 
     def _has_weeks(self) -> bool:
         """Whether days of the question may be told together."""
         return self._grain is Grain.DAY and self._time != "time:day" and len(self._bounds) >= _WEEK
 
-    def _take_weeks(self, weeks: Sequence[datetime], dirty: set[int], ends: Sequence[datetime]) -> None:
+    def _take_weeks(self, weeks: Sequence[datetime], dirty: set[int]) -> None:
         """Read whole weeks of one group from rollups of their own, which say what those of their days do."""
         query, bounds, groups = self._query, self._bounds, self._groups
         apart = dirty.union(*(range(first, last + 1) for first, last in self._slices))
@@ -299,8 +297,9 @@ class Plan:
             last = first + _WEEK - 1
             if last >= len(bounds) or groups[first] != groups[last] or not apart.isdisjoint(range(first + 1, last + 2)):
                 continue
-            is_whole = week >= query.start and ends[last] <= query.end
-            if is_whole and starts(Grain.WEEK, week, ends[last] + _HOUR, query.zone) == [bounds[first], ends[last]]:
+            end = bounds[last + 1] if last + 1 < len(bounds) else self._full_end()
+            is_whole = week >= query.start and end <= query.end
+            if is_whole and starts(Grain.WEEK, week, end + _HOUR, query.zone) == [bounds[first], end]:
                 self._weeks.append(week)
                 told.update(bounds[first : last + 1])
         self._rolled = [start for start in self._rolled if start not in told]
@@ -396,30 +395,30 @@ class Plan:
         query, values = self._query, self.values
         dimension = self._rollup()
         assert dimension is not None
-        befores = (None, *self._groups[:-1])
-        each = zip(self._bounds, self._groups, befores, strict=True)
-        firsts = [bound for bound, group, before in each if group != before]
         sums = sorted(self._sums)
+        # What counts once in a group is left out where the bucket before has counted it, unless groups are buckets.
+        shared = [] if self._groups == self._bounds else [name for name in sums if name in WHOLE]
         arrays = ["visitors", "visits", *(name for name in sums if name != "visits")]
-        arrays += [f"{name}_again" for name in sums if name in WHOLE]
+        arrays += [f"{name}_again" for name in shared]
         apart = [f"unnest(b.{name}) AS {name}" for name in arrays]
         if self._dimensions or query.filter is not None:
             apart.append("unnest(b.values) AS d0")
+        if shared:
+            each = zip(self._bounds, self._groups, (None, *self._groups[:-1]), strict=True)
+            firsts = [bound for bound, group, before in each if group != before]
+            apart.append(f"b.start = ANY ({values.bind(firsts, 'timestamptz[]')}) AS first")
         figures = {
-            name: f"CASE WHEN first THEN {name} ELSE {name} - coalesce({name}_again, 0) END" if name in WHOLE else name
+            name: f"CASE WHEN first THEN {name} ELSE {name} - coalesce({name}_again, 0) END" if name in shared else name
             for name in sums
         }
         told = {"touches": "visits", "visitors": "visitors"} | figures
         summed = [f"sum({figure})::bigint AS {name}" for name, figure in told.items()]
-        if self._groups == self._bounds:
-            grp = "b.start"
-        else:
+        if self._time and self._groups == self._bounds:
+            apart.append("b.start AS grp")
+        elif self._time:
             groups, bounds = (values.bind(list(each), "timestamptz[]") for each in (self._groups, self._bounds))
-            grp = f"({groups})[array_position({bounds}, b.start)]"
+            apart.append(f"({groups})[array_position({bounds}, b.start)] AS grp")
         keys = (["grp"] if self._time else []) + self._dims
-        apart += [f"{grp} AS grp"] if self._time else []
-        if any(name in WHOLE for name in sums):
-            apart.append(f"b.start = ANY ({values.bind(firsts, 'timestamptz[]')}) AS first")
         bots = "" if query.include_bots else " AND NOT b.bot"
         filtered = "" if query.filter is None else f" WHERE {_on_values(query.filter, values)}"
         grouped = f" GROUP BY {', '.join(keys)}" if keys else ""
@@ -435,8 +434,12 @@ class Plan:
         return f"({' OR '.join(self._of_grain(*each) for each in kinds if each[1])})"
 
     def _of_grain(self, grain: Grain, starts: Sequence[datetime]) -> str:
-        of, at = self.values.bind(str(grain), "text"), self.values.bind(list(starts), "timestamptz[]")
-        return f"b.grain = {of} AND b.start = ANY ({at})"
+        of = self.values.bind(str(grain), "text")
+        first, last = starts[0], starts[-1]
+        if grain is self._grain and sum(first <= start <= last for start in self._known) == len(starts):
+            between = [self.values.bind(moment, "timestamptz") for moment in (first, last)]
+            return f"b.grain = {of} AND b.start BETWEEN {between[0]} AND {between[1]}"
+        return f"b.grain = {of} AND b.start = ANY ({self.values.bind(list(starts), 'timestamptz[]')})"
 
 
 def _on_values(condition: Filter, values: Values) -> str:

@@ -102,15 +102,16 @@ class PostgresVisitQueries:
         connection.execute(sa.text(_LIMITS))
         plan = Plan(connection, query, self._zone)
         result = connection.execute(sa.text(plan.statement()), plan.values.bound).all()
-        width = len(query.dimensions)
+        width, end = len(query.dimensions), len(query.dimensions) + len(query.metrics)
         total = None
         if query.count_rows:
             total = result[0].total if result else connection.scalar(sa.text(plan.count()), plan.values.bound)
-        rows = [
-            Row(
-                tuple(value.astimezone(UTC) if isinstance(value, datetime) else value for value in row[:width]),
-                tuple(row[width : width + len(query.metrics)]),
-            )
-            for row in result
-        ]
+        time = next((place for place, name in enumerate(query.dimensions) if name.startswith("time:")), None)
+        if time is None:
+            rows = [Row(tuple(row[:width]), tuple(row[width:end])) for row in result]
+        else:
+            rows = [
+                Row((*row[:time], row[time].astimezone(UTC), *row[time + 1 : width]), tuple(row[width:end]))
+                for row in result
+            ]
         return Rows(rows, {metric: plan.how(metric) for metric in query.metrics}, total, plan.seq)
