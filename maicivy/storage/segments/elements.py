@@ -103,14 +103,14 @@ class Elements:
         return Elements(self._block, self._lookup, self.owner[some], places, events, counts)
 
     def told_apart(self) -> Elements:
-        """Their events with properties each apart, and beside them what else happened in each."""
+        """Their events with properties each apart, and beside them what else happened in each; of all elements of the
+        block, or some in their order."""
         told = self._block.columns[OF_PROPERTIES].astype(np.int64)
         events = np.arange(len(told))
         if self._places is not None:
-            rows = np.full(len(self._block.columns["count"]), -1)
-            rows[self._places] = np.arange(len(self._places))
-            events = np.flatnonzero(rows[told] >= 0)
-            told = rows[told[events]]
+            rows = np.searchsorted(self._places, told)
+            events = np.flatnonzero(np.append(self._places, -1)[rows] == told)
+            told = rows[events]
         left = self.n - np.bincount(told, minlength=len(self.n))
         rest = np.flatnonzero(left > 0)
         apart = np.concatenate((rest, told))

@@ -30,6 +30,9 @@ from maicivy.storage.visit_question import Question
 _MANY: Final = 8
 """Of more than one in so many visits all elements of the block are looked at at once."""
 
+_FOLDS: Final = {"n": np.add, "views": np.add, "engaged": np.add, "scroll": np.maximum}
+"""How columns of several elements become one; others are the same in all of them."""
+
 
 class _Columns(msgspec.Struct):
     """Rows that are being made: `owner`, `cell`, `n`, and what else is wanted, by name."""
@@ -144,17 +147,18 @@ class Happenings:
         if not len(owner):
             return columns
         keys = (owner * self._keys.count + cell) * self._time.ends.size + columns.bucket
+        order = None
         if (keys[1:] < keys[:-1]).any():
-            order = np.argsort(keys, kind="stable")  # they are nearly in order
-            keys, columns = keys[order], columns.taken(order)
-        is_first = _is_first(keys)
-        if is_first.all():
-            return columns
-        starts = np.flatnonzero(is_first)
-        joined = columns.taken(starts)
-        for name, fold in (("n", np.add), ("views", np.add), ("engaged", np.add), ("scroll", np.maximum)):
+            order = np.argsort(keys, kind="stable")  # they are nearly in order: a fifth of the time of other kinds
+            keys = keys[order]
+        starts = np.flatnonzero(_is_first(keys))
+        if len(starts) == len(keys):
+            return columns if order is None else columns.taken(order)
+        joined = columns.taken(starts if order is None else order[starts])
+        for name, fold in _FOLDS.items():
             if name in columns.by_name:
-                joined.by_name[name] = fold.reduceat(columns.by_name[name], starts)
+                column = columns.by_name[name]
+                joined.by_name[name] = fold.reduceat(column if order is None else column[order], starts)
         return joined
 
     def _with_earlier(self, columns: _Columns) -> _Columns:
