@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from itertools import groupby, islice
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -76,7 +77,7 @@ WITH hours AS (
     WHERE v.site_id = :site_id
 ), marked AS (
     INSERT INTO dirty_hours (site_id, hour, seq) SELECT :site_id, hour, (SELECT seq FROM ledger) FROM hours
-    ON CONFLICT (site_id, hour) DO UPDATE SET rolled = 0 RETURNING 1
+    ON CONFLICT (site_id, hour) DO UPDATE SET seq = excluded.seq, rolled = 0 RETURNING 1
 )
 DELETE FROM buckets WHERE site_id = :site_id AND start >= (
     SELECT CASE WHEN oldest < earliest AND oldest > earliest - interval '25 hours' THEN oldest ELSE earliest END
@@ -158,7 +159,14 @@ class Buckets:
         with self._engine.begin() as connection:
             dirty = connection.execute(sa.text(_DIRTY), {"site_id": site_id, "before": now}).all()
         segments = SegmentMaker(self._engine, site_id, now)
-        made = self._settle_all(site_id, zone, now, kept_from, most, dirty, segments) if dirty else 0
+        changed = [row for row in dirty if row.seq]
+        made = self._settle_all(site_id, zone, now, kept_from, most, changed, segments) if changed else 0
+        # Hours that have their rollups, but no segments since an upgrade (migration 0006).
+        missing = [row.hour for row in reversed(dirty) if not row.seq and row.hour <= now - _HOUR]
+        for _, hours in islice(groupby(missing, midnight_of), most):
+            of_day = list(hours)
+            segments.make(of_day)
+            self._settle(_CLEAN, site_id, of_day, dict.fromkeys(of_day, 0))
         segments.finish()
         return made
 

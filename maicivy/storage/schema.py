@@ -306,7 +306,9 @@ dirty_hours = sa.Table(
     metadata,
     sa.Column("site_id", sa.Integer, nullable=False),
     sa.Column("hour", sa.TIMESTAMP(timezone=True), nullable=False, comment="UTC"),
-    sa.Column("seq", sa.BigInteger, nullable=False, comment="ledger number of the latest change"),
+    sa.Column(
+        "seq", sa.BigInteger, nullable=False, comment="ledger number of the latest change; 0: has no segment yet"
+    ),
     sa.Column("rolled", sa.BigInteger, nullable=False, server_default="0", comment="that the hour's rollup knows of"),
     sa.PrimaryKeyConstraint("site_id", "hour", name="pk_dirty_hours"),
     comment="Hours whose visits have changed since their day was rolled up",

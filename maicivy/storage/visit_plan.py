@@ -115,7 +115,7 @@ _STANDING: Final = sa.text(
                  AND (NOT bot OR :grain = 'minute')
                  AND start > :before AND start < :end) AS rolled,
            ARRAY(SELECT hour FROM dirty_hours WHERE site_id = :site_id AND hour > :first - interval '1 hour'
-                 AND hour < :end AND (:grain <> 'hour' OR rolled <> seq)) AS dirty,
+                 AND hour < :end AND seq > 0 AND (:grain <> 'hour' OR rolled <> seq)) AS dirty,
            ARRAY(SELECT hour FROM dirty_hours WHERE site_id = :site_id AND rolled <> seq
                  AND hour >= date_trunc('day', CAST(:first AS timestamptz), 'UTC') AND hour < :end) AS stale,
            (SELECT coalesce(sum(long), 0) FROM buckets WHERE site_id = :site_id AND grain = :grain

@@ -53,7 +53,7 @@ SELECT d.start FROM buckets d WHERE {_DAY.format(site_id=":site_id")} AND d.star
 ORDER BY d.start
 """
 _DIRTY: Final = """/* weeks.dirty */
-SELECT hour FROM dirty_hours WHERE site_id = :site_id AND hour > :since AND hour < :before ORDER BY hour
+SELECT hour FROM dirty_hours WHERE site_id = :site_id AND hour > :since AND hour < :before AND seq > 0 ORDER BY hour
 """
 _DAYS: Final = """/* weeks.days */
 SELECT start, greatest((SELECT sum(n) FROM unnest(visits) AS n) * 100, (SELECT sum(n) FROM unnest(pageviews) AS n),

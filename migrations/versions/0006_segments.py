@@ -1,7 +1,7 @@
 """Segments: visits column by column, which questions with filters read.
 
-Every hour that visits touch is marked as changed: segments, and with them the rollups, are made of them by and by, and
-until then those hours are answered from visits.
+Every hour that visits touch is marked as one that has none yet: until segments are made of it, by and by, it is
+answered from visits where rollups do not answer.
 
 Revision ID: 0006
 Revises: 0005
@@ -56,13 +56,14 @@ TABLES = (
     "COMMENT ON COLUMN segments.alone_n IS 'how many numbers alone has'",
     "COMMENT ON COLUMN segments.elements_n IS 'how many action, at, count, engaged and scroll have'",
     "COMMENT ON COLUMN segments.told_n IS 'how many told has'",
+    "COMMENT ON COLUMN dirty_hours.seq IS 'ledger number of the latest change; 0: has no segment yet'",
     "COMMENT ON TABLE segment_properties IS 'Properties of the events of segments'",
 )
 
 # Three million visits take three seconds, in which none is stored; they wait in the inbox.
 MARK = """
-    INSERT INTO dirty_hours (site_id, hour, seq)
-    SELECT DISTINCT v.site_id, hour, (SELECT seq FROM ledger)
+    INSERT INTO dirty_hours (site_id, hour, seq, rolled)
+    SELECT DISTINCT v.site_id, hour, 0, -1
     FROM (
         SELECT DISTINCT site_id, date_trunc('hour', started, 'UTC') AS first, date_trunc('hour', ended, 'UTC') AS last
         FROM visits
@@ -80,3 +81,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.execute("DROP TABLE segment_properties")
     op.execute("DROP TABLE segments")
+    op.execute("DELETE FROM dirty_hours WHERE seq = 0")
+    op.execute("COMMENT ON COLUMN dirty_hours.seq IS 'ledger number of the latest change'")

@@ -387,4 +387,4 @@ def test_an_upgrade_has_the_segments_of_all_visits_made(world: World) -> None:
     assert stale == [at(1), at(23), at(24), at(49)]
     assert (world.segments(), check(world.engine)) == ([], 0)
     world.refresh(50)
-    assert world.segments() == [("day", 0, 2), ("hour", 49, 1)]
+    assert (world.segments(), check(world.engine)) == ([("day", 0, 2), ("hour", 49, 1)], 3)
