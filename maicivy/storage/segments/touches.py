@@ -36,7 +36,8 @@ class Time:
         places = {group: place for place, group in enumerate(self.groups)}
         groups = [places[group] for group in part.groups]
         self.group_of = np.array([0, *groups])
-        self.firsts = np.array([0, *(groups.index(group) + 1 for group in groups)])
+        firsts: dict[int, int] = {}
+        self.firsts = np.array([0, *(firsts.setdefault(group, number) for number, group in enumerate(groups, 1))])
         self._bounds = np.array([slot_of(bound) for bound in part.bounds])
         self.ends = np.array([0, *self._bounds[1:], self.end])
 
