@@ -26,11 +26,15 @@ Numbers: TypeAlias = npt.NDArray[np.int64]
 Truths: TypeAlias = npt.NDArray[np.bool_]
 
 ABSENT: Final = 0
-"""The number of the text of whatever is not known: the empty one."""
+"""The number of the value of a property that is not there: of the empty text."""
 
 VIEW: Final = Match("is", "event:name", ("page_view",))
 """True for page views; looked up where a figure needs them told from other events."""
 
+_DENSE: Final = 4
+"""Where at least one of so many ids of a range is wanted, the range is read."""
+
+_TABLE: Final = 1 << 22
 _INT4, _INT4_ARRAY = 23, 1007
 
 
@@ -98,7 +102,7 @@ class Lookup:
         return self._dictionaries[_source(dimension)]
 
     def _read(self, table: str, ids: Column) -> None:
-        """Look ids up in a dictionary table: a row per column of it that is wanted."""
+        """Look ids up in a dictionary table: a row for each column of it that is wanted."""
         wanted = {column: texts for (name, column), texts in self._dictionaries.items() if name == table}
         values = Values()
         selects = []
@@ -107,26 +111,24 @@ class Lookup:
             selects.append(
                 f"SELECT '{column}' AS name, {shown} AS texts, string_agg(int4send(size), '') AS sizes,"
                 f" string_agg(ids, '') AS ids, string_agg({_judged(texts.matches, values)}, '') AS judged FROM ("
-                f"SELECT {column} AS text, count(*)::int AS size, string_agg(int4send(id), '') AS ids"
-                " FROM known GROUP BY 1) AS each"
+                "SELECT ''::text AS text, 0 AS size, ''::bytea AS ids UNION ALL"
+                f" SELECT {column}, count(*)::int, string_agg(int4send(id), '') FROM known GROUP BY 1) AS each"
             )
-        _binds_ids(self._connection)
-        nothing = ", ".join(_judged(texts.matches, values, "''::text") for texts in wanted.values())
+        if len(ids) and _DENSE * len(ids) > int(ids[-1]) - int(ids[0]):  # and what lies between is not asked for
+            some = "id BETWEEN :first AND :last"
+            values.bound |= {"first": int(ids[0]), "last": int(ids[-1])}
+        else:
+            some = "id = ANY (CAST(:ids AS integer[]))"
+            values.bound["ids"] = _Ids(ids)
+            _binds_ids(self._connection)
         statement = f"""/* segments.lookup */
-            WITH known AS MATERIALIZED (
-                SELECT id, {", ".join(wanted)} FROM {table} WHERE id = ANY (CAST(:ids AS integer[]))
-            ) {" UNION ALL ".join(selects)}"""
-        found = self._connection.execute(sa.text(statement), values.bound | {"ids": _Ids(ids)}).all()
-        absent = self._connection.execute(sa.text(f"/* segments.lookup */ SELECT {nothing}"), values.bound).one()
-        for texts, judged in zip(wanted.values(), absent, strict=True):
-            texts.add([""], judged)
-            texts.learn(ids)
-        for name, shown, sizes, of_texts, judged in found:
-            if sizes is None:
-                continue
-            texts = wanted[name]
-            numbers = texts.add(shown if texts.is_shown else [None] * (len(sizes) // 4), judged)
-            texts.tell(np.frombuffer(of_texts, ">i4"), np.repeat(numbers, np.frombuffer(sizes, ">i4")))
+            WITH known AS MATERIALIZED (SELECT id, {", ".join(wanted)} FROM {table} WHERE {some})
+            {" UNION ALL ".join(selects)}"""
+        for name, shown, sizes, of_texts, judged in self._connection.execute(sa.text(statement), values.bound):
+            texts, lengths = wanted[name], np.frombuffer(sizes, ">i4").astype(np.int64)
+            numbers = texts.add(shown if texts.is_shown else [None] * len(lengths), judged)
+            texts.learn(ids, int(numbers[np.flatnonzero(lengths == 0)[0]]))
+            texts.tell(np.frombuffer(of_texts, ">i4"), np.repeat(numbers, lengths))
 
     def _judge(self, texts: _Texts, values: Sequence[str]) -> None:
         judged = b""
@@ -165,8 +167,8 @@ class _Texts:
         self.places: dict[str, int] = {}
         self.truths: dict[Match, Truths] = {match: np.zeros(0, np.bool_) for match in wanted}
         self._ids: Numbers = np.zeros(0, np.int64)
-        self._first = 0
-        self._numbers: npt.NDArray[np.int32] = np.zeros(0, np.int32)
+        self._numbers: Numbers = np.zeros(0, np.int64)
+        self._places: npt.NDArray[np.int32] | None = None  # by id, from the first one; None: they are too far apart
 
     def add(self, texts: Sequence[str | None], judged: bytes) -> Numbers:
         """Add texts, with a byte for each and match; their numbers."""
@@ -180,27 +182,40 @@ class _Texts:
             self.truths[match] = np.concatenate((self.truths[match], each[:, n]))
         return numbers
 
-    def learn(self, ids: Column) -> None:
-        """These ids are known from now on, as `ABSENT`; ascending."""
+    def learn(self, ids: Column, absent: int) -> None:
+        """These ids, ascending, are asked for; what has no row has the text of this number."""
         self._ids = ids.astype(np.int64)
-        self._first = int(ids[0]) if len(ids) else 0
-        self._numbers = np.full(int(ids[-1]) - self._first + 1 if len(ids) else 0, -1, np.int32)
-        self._numbers[self._ids - self._first] = ABSENT
+        self._numbers = np.full(len(ids), absent)
+        if len(ids) and self._ids[-1] - self._ids[0] < _TABLE:
+            self._places = np.full(self._ids[-1] - self._ids[0] + 1, len(ids), np.int32)
+            self._places[self._ids - self._ids[0]] = np.arange(len(ids))
 
     def tell(self, ids: npt.NDArray[Any], numbers: Numbers) -> None:
-        """These of them have texts with these numbers."""
-        self._numbers[ids.astype(np.int64) - self._first] = numbers
+        """Ids, those that are asked for and maybe others, have texts with these numbers."""
+        places = self._places_of(ids)
+        known = np.flatnonzero(places < len(self._ids))
+        self._numbers[places[known]] = numbers[known]
 
     def numbers_of(self, ids: Column) -> Numbers:
-        if not len(ids):
-            return np.zeros(0, np.int64)
-        places = ids.astype(np.int64) - self._first
-        if places.min() < 0 or places.max() >= len(self._numbers):
+        """The number of the text of each."""
+        places = self._places_of(ids)
+        if len(places) and places.max() == len(self._ids):
             raise LookupError("an id that was not looked up")
-        numbers = self._numbers[places].astype(np.int64)
-        if numbers.min() < 0:
-            raise LookupError("an id that was not looked up")
-        return numbers
+        return self._numbers[places]
+
+    def _places_of(self, ids: npt.NDArray[Any]) -> Numbers:
+        """Where ids stand among those that are asked for; behind the last of those for any other."""
+        wanted, length = ids.astype(np.int64), len(self._ids)
+        if not length:
+            return np.full(len(wanted), length)
+        if self._places is None:
+            places = np.searchsorted(self._ids, wanted)
+            return np.where(np.append(self._ids, -1)[places] == wanted, places, length)
+        wanted -= self._ids[0]
+        if len(wanted) and (wanted.min() < 0 or wanted.max() >= len(self._places)):
+            wanted = np.where((wanted < 0) | (wanted >= len(self._places)), len(self._places), wanted)
+            return np.append(self._places, length).astype(np.int64)[wanted]
+        return self._places[wanted].astype(np.int64)
 
 
 def _source(dimension: str) -> tuple[str, str]:
