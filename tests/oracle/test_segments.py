@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -11,10 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
+from maicivy.queries import Queries
 from maicivy.storage import buckets
 from maicivy.storage.buckets import Buckets
 from maicivy.storage.event_store import PostgresEventStore
-from tests.oracle.generator import ZONES, examples, portions, traffic
+from maicivy.storage.visit_queries import PostgresVisitQueries
+from tests.oracle.comparison import assert_same
+from tests.oracle.generator import ZONES, examples, portions, queries, traffic
+from tests.oracle.oracle import answer
 from tests.oracle.store import LATER, new_sites, send, store_of
 from tests.storage.segments_read import check
 
@@ -24,12 +29,20 @@ def store(engine: Engine) -> PostgresEventStore:
     return store_of(engine)
 
 
-@settings(max_examples=examples(20), deadline=None)
+def new_sites_alone(engine: Engine, zone: ZoneInfo) -> tuple[int, int]:
+    """Two sites, and nothing to be made of others."""
+    with engine.begin() as connection:
+        for table in ("dirty_hours", "segments"):
+            connection.execute(sa.text(f"DELETE FROM {table}"))
+    return new_sites(engine, str(zone))
+
+
+@settings(max_examples=examples(12), deadline=None)
 @given(data=st.data(), zone=st.sampled_from(ZONES))
 def test_segments_are_what_visits_are_at_any_time(
     engine: Engine, store: PostgresEventStore, data: st.DataObject, zone: ZoneInfo
 ) -> None:
-    sites = new_sites(engine, str(zone))
+    sites = new_sites_alone(engine, zone)
     events = data.draw(traffic(sites=sites))
     all_of_them = data.draw(portions(events))
     first = min(event.created_at for event in events).replace(minute=0, second=0, microsecond=0)
@@ -51,3 +64,25 @@ def test_segments_are_what_visits_are_at_any_time(
         assert connection.scalar(sa.text("SELECT count(*) FROM segments WHERE grain = 'hour'")) == 0
         visits = "SELECT count(*) FROM visits WHERE events > 0 AND site_id = ANY (:sites)"
         assert connection.scalar(sa.text(visits), {"sites": list(sites)}) == counted
+
+
+@settings(max_examples=examples(6), deadline=None)
+@given(data=st.data(), zone=st.sampled_from(ZONES))
+def test_answers_are_right_whatever_segments_there_are(
+    engine: Engine, store: PostgresEventStore, data: st.DataObject, zone: ZoneInfo
+) -> None:
+    sites = new_sites_alone(engine, zone)
+    events = data.draw(traffic(sites=sites))
+    all_of_them = data.draw(portions(events))
+    first = min(event.created_at for event in events).replace(minute=0, second=0, microsecond=0)
+    refreshing = Buckets(engine, ZoneInfo("UTC"))
+    made = data.draw(st.integers(0, len(all_of_them)))
+    send(store, all_of_them[:made])
+    refreshing.refresh(first + timedelta(hours=data.draw(st.sampled_from((3, 10, 24, 28.5, 52)))))
+    send(store, all_of_them[made:])
+    asked = [data.draw(queries(sites[0], events)) for _ in range(10)]
+    for query in asked:
+        found = Queries(PostgresVisitQueries(engine, ZoneInfo("UTC")), cast(Any, None), ZoneInfo("UTC"))._figures(query)
+        assert_same(query, found, answer(events, query))
+    for site_id in sites:
+        check(engine, site_id)
