@@ -49,6 +49,10 @@ OF_EVENTS: Final = {
 }
 
 
+_MANY: Final = 100
+"""Texts in an array, of which more are bound in one piece."""
+
+
 class Values:
     """The values of a statement, bound by the name that they are given here."""
 
@@ -58,14 +62,21 @@ class Values:
 
     def bind(self, value: Any, type_name: str) -> str:
         """The value's place in the statement."""
-        if type_name == "timestamptz[]" and not isinstance(
-            value, str
-        ):  # as one text: the driver converts each of a list, which may be of thousands
+        # As one text: the driver converts each of a list, which may be of thousands.
+        if type_name == "timestamptz[]" and not isinstance(value, str):
             value = f"{{{','.join(moment.isoformat() for moment in value)}}}"
+        elif type_name == "text[]" and not isinstance(value, str) and len(value) > _MANY and None not in value:
+            value = f"{{{','.join(map(_quoted, value))}}}"
         same = (name for name, known in self.bound.items() if type(known) is type(value) and known == value)
         name = next((name for name in same if self._types[name] == type_name), f"p{len(self.bound)}")
         self.bound[name], self._types[name] = value, type_name
         return f"CAST(:{name} AS {type_name})"
+
+
+def _quoted(text: str) -> str:
+    """An element of an array as Postgres reads it."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 class Conditions:
