@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from hypothesis import Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
@@ -30,7 +30,7 @@ _DAY = timedelta(days=1)
 _HOUR = timedelta(hours=1)
 
 
-@settings(max_examples=examples(12), deadline=None, phases=(Phase.generate,))
+@settings(max_examples=examples(10), deadline=None)
 @given(st.data())
 def test_figures_are_those_of_the_relation_in_sql(engine: Engine, data: st.DataObject) -> None:  # noqa: F811
     sites = new_sites(engine)

@@ -105,26 +105,25 @@ class Lookup:
         """Look ids up in a dictionary table: a row for each column of it that is wanted."""
         wanted = {column: texts for (name, column), texts in self._dictionaries.items() if name == table}
         values = Values()
+        if len(ids) and _DENSE * len(ids) > int(ids[-1]) - int(ids[0]):  # and what lies between is not asked for
+            first, last = (values.bind(int(each), "integer") for each in (ids[0], ids[-1]))
+            some = f"id BETWEEN {first} AND {last}"
+        else:
+            some = f"id = ANY ({values.bind(_Ids(ids), 'integer[]')})"
+            _binds_ids(self._connection)
         selects = []
-        for column, texts in wanted.items():
+        for column, texts in wanted.items():  # each reads the table: to put its rows aside would take as long
             shown = "array_agg(text)" if texts.is_shown else "NULL::text[]"
             selects.append(
                 f"SELECT '{column}' AS name, {shown} AS texts, string_agg(int4send(size), '') AS sizes,"
                 f" string_agg(ids, '') AS ids, string_agg({_judged(texts.matches, values)}, '') AS judged FROM ("
                 "SELECT ''::text AS text, 0 AS size, ''::bytea AS ids UNION ALL"
-                f" SELECT {column}, count(*)::int, string_agg(int4send(id), '') FROM known GROUP BY 1) AS each"
+                f" SELECT {column}, count(*)::int, string_agg(int4send(id), '') FROM {table} WHERE {some} GROUP BY 1"
+                ") AS each"
             )
-        if len(ids) and _DENSE * len(ids) > int(ids[-1]) - int(ids[0]):  # and what lies between is not asked for
-            some = "id BETWEEN :first AND :last"
-            values.bound |= {"first": int(ids[0]), "last": int(ids[-1])}
-        else:
-            some = "id = ANY (CAST(:ids AS integer[]))"
-            values.bound["ids"] = _Ids(ids)
-            _binds_ids(self._connection)
-        statement = f"""/* segments.lookup */
-            WITH known AS MATERIALIZED (SELECT id, {", ".join(wanted)} FROM {table} WHERE {some})
-            {" UNION ALL ".join(selects)}"""
-        for name, shown, sizes, of_texts, judged in self._connection.execute(sa.text(statement), values.bound):
+        statement = f"/* segments.lookup */ {' UNION ALL '.join(selects)}"
+        found = self._connection.execute(sa.text(statement), values.bound)
+        for name, shown, sizes, of_texts, judged in found:
             texts, lengths = wanted[name], np.frombuffer(sizes, ">i4").astype(np.int64)
             numbers = texts.add(shown if texts.is_shown else [None] * len(lengths), judged)
             texts.learn(ids, int(numbers[np.flatnonzero(lengths == 0)[0]]))
