@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Final
@@ -64,7 +64,7 @@ class Reading:
             self._loaded[first] = [crossing, *self._loaded.get(first, [])]
 
     @property
-    def lists(self) -> list[Mapping[str, Column]]:
+    def lists(self) -> Sequence[Mapping[str, Column]]:
         """The lists of ids of all blocks that will come."""
         return [each.ids for each in self._listed] + [block.ids for some in self._loaded.values() for block in some]
 
