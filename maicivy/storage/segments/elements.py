@@ -89,7 +89,7 @@ class Elements:
     def column(self, name: str) -> Numbers:
         """A column of them."""
         column = self._block.columns[name]
-        return column if self._places is None else column[self._places]
+        return column if self._places is None else column.take(self._places)
 
     def kept(self, wanted: Truths) -> Elements:
         """Those that are wanted."""
@@ -97,31 +97,51 @@ class Elements:
 
     def taken(self, some: Numbers) -> Elements:
         """Those at some places among them."""
-        places = some if self._places is None else self._places[some]
+        places = some if self._places is None else self._places.take(some)
         events = None if self._events is None else self._events[some]
         counts = None if self._counts is None else self._counts[some]
-        return Elements(self._block, self._lookup, self.owner[some], places, events, counts)
+        return Elements(self._block, self._lookup, self.owner.take(some), places, events, counts)
+
+    def told(self) -> tuple[Elements, Numbers]:
+        """Their events that have properties, and the place among them of the element of each; of all elements of the
+        block, or some in their order."""
+        rows = self._block.columns[OF_PROPERTIES].astype(np.int64)
+        events = np.arange(len(rows))
+        if self._places is not None:
+            told, rows = rows, np.searchsorted(self._places, rows)
+            events = np.flatnonzero(np.append(self._places, -1)[rows] == told)
+            rows = rows[events]
+        places = rows if self._places is None else self._places[rows]
+        ones = np.ones(len(rows), np.int64)
+        return Elements(self._block, self._lookup, self.owner[rows], places, events, ones), rows
 
     def told_apart(self) -> Elements:
-        """Their events with properties each apart, and beside them what else happened in each; of all elements of the
-        block, or some in their order."""
-        told = self._block.columns[OF_PROPERTIES].astype(np.int64)
-        events = np.arange(len(told))
-        if self._places is not None:
-            rows = np.searchsorted(self._places, told)
-            events = np.flatnonzero(np.append(self._places, -1)[rows] == told)
-            told = rows[events]
-        left = self.n - np.bincount(told, minlength=len(self.n))
-        rest = np.flatnonzero(left > 0)
-        apart = np.concatenate((rest, told))
+        """Their events with properties each apart, and beside them what else happened in each."""
+        told, rows = self.told()
+        left = self.n - np.bincount(rows, minlength=len(self.n))
+        rest = self.with_counts(left).kept(left > 0)
         return Elements(
             self._block,
             self._lookup,
-            self.owner[apart],
-            apart if self._places is None else self._places[apart],
-            np.concatenate((np.full(len(rest), -1), events)),
-            np.concatenate((left[rest], np.ones(len(told), np.int64))),
+            np.concatenate((rest.owner, told.owner)),
+            np.concatenate((rest.places, told.places)),
+            np.concatenate((np.full(len(rest.owner), -1), told.events)),
+            np.concatenate((rest.n, told.n)),
         )
+
+    def with_counts(self, counts: Numbers) -> Elements:
+        """The same with other numbers of events."""
+        return Elements(self._block, self._lookup, self.owner, self._places, self._events, counts)
+
+    @property
+    def places(self) -> Numbers:
+        """Their places in the block."""
+        return np.arange(len(self.owner)) if self._places is None else self._places
+
+    @property
+    def events(self) -> Numbers:
+        """The numbers of the events with properties that they are; -1: another."""
+        return np.full(len(self.owner), -1) if self._events is None else self._events
 
     def property_numbers(self, name: str) -> Numbers:
         """See `judging.Rows`."""

@@ -25,6 +25,10 @@ from maicivy.storage.visit_question import PARTS, WHOLE, Question, Slice
 OF_SINGLE: Final = "alone"
 """The column that is needed besides `columns` in blocks that are not whole, where visitors are told apart."""
 
+_A_MOMENT: Final = 0.00001
+"""Waited for between days, so that others of the process get their turn; with 0 gevent would look for new input after
+every fifty turns only (docs/performance.md)."""
+
 _FIGURES: Final = {"engaged_ms": "engaged", "scrolled": "scroll", "scroll_sum": "scroll", "duration_us": "duration"}
 
 
@@ -98,7 +102,7 @@ def work_out(
             visits = Visits(block, question, time, lookup, of_visits)
             for rows in maker.rows(visits):
                 sums.add(rows, visits)
-        clock.sleep(0)  # others of this process have waited for milliseconds; gevent lets them in only when asked to
+        clock.sleep(_A_MOMENT)
     sums.settle(time.end)
     return _figures(question, keys, sums, with_visitors=with_visitors)
 

@@ -30,9 +30,6 @@ from maicivy.storage.visit_question import Question
 _MANY: Final = 8
 """Of more than one in so many visits all elements of the block are looked at at once."""
 
-_FOLDS: Final = {"n": np.add, "views": np.add, "engaged": np.add, "scroll": np.maximum}
-"""How columns of several elements become one; others are the same in all of them."""
-
 
 class _Columns(msgspec.Struct):
     """Rows that are being made: `owner`, `cell`, `n`, and what else is wanted, by name."""
@@ -43,7 +40,7 @@ class _Columns(msgspec.Struct):
     def taken(self, places: Numbers) -> _Columns:
         """Some of the rows."""
         bucket = self.bucket if isinstance(self.bucket, int) else self.bucket[places]
-        return _Columns(bucket, {name: column[places] for name, column in self.by_name.items()})
+        return _Columns(bucket, {name: column.take(places) for name, column in self.by_name.items()})
 
 
 class Happenings:
@@ -93,10 +90,22 @@ class Happenings:
         else:
             elements = Elements.of_visits(block, self._lookup, visits)
         if self._has_properties and not self._needs_property:
+            if self._filter is not None and not self._keys.properties:
+                return self._counted(block, elements, self._filter)
             elements = elements.told_apart()
         if self._filter is None:
             return elements
         return elements.kept(Judge(self._lookup, block).rows(self._filter, elements))
+
+    def _counted(self, block: Block, elements: Elements, condition: Filter) -> Elements:
+        """Elements with as many of their events as the filter is true for, where it does not matter which."""
+        judge = Judge(self._lookup, block)
+        told, rows = elements.told()
+        true = rows[np.flatnonzero(judge.rows(condition, told))]
+        size = len(elements.owner)
+        others = elements.n - np.bincount(rows, minlength=size)  # those are judged as what has no properties
+        counts = others * judge.rows(condition, elements) + np.bincount(true, minlength=size)
+        return elements.with_counts(counts).kept(counts > 0)
 
     def _across(self, visits: Visits, elements: Elements) -> _Columns:
         """Elements of visits across, by their own time, as far as they lie in the range."""
@@ -158,7 +167,7 @@ class Happenings:
         for name, fold in _FOLDS.items():
             if name in columns.by_name:
                 column = columns.by_name[name]
-                joined.by_name[name] = fold.reduceat(column if order is None else column[order], starts)
+                joined.by_name[name] = fold(column if order is None else column.take(order), starts)
         return joined
 
     def _with_earlier(self, columns: _Columns) -> _Columns:
@@ -239,3 +248,20 @@ def _is_first(numbers: Numbers) -> Truths:
     is_first = np.ones(len(numbers), np.bool_)
     is_first[1:] = numbers[1:] != numbers[:-1]
     return is_first
+
+
+def _summed(numbers: Numbers, starts: Numbers) -> Numbers:
+    """The sum of each run; half the time of `reduceat`."""
+    before = np.zeros(len(numbers) + 1, np.int64)
+    np.cumsum(numbers, out=before[1:])
+    summed: Numbers = np.diff(before[np.append(starts, len(numbers))])
+    return summed
+
+
+def _deepest(numbers: Numbers, starts: Numbers) -> Numbers:
+    deepest: Numbers = np.maximum.reduceat(numbers, starts)
+    return deepest
+
+
+_FOLDS: Final = {"n": _summed, "views": _summed, "engaged": _summed, "scroll": _deepest}
+"""How columns of several elements become one; others are the same in all of them."""

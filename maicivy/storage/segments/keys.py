@@ -43,7 +43,7 @@ class Keys:
         for column, names in self._columns.items():
             ids, codes = block.ids[column], block.columns[column]
             table = self._of_column[column].of([self._lookup.numbers(name, ids) for name in names])
-            found.append(table if isinstance(table, int) else table[codes if visits is None else codes[visits]])
+            found.append(table if isinstance(table, int) else table[codes if visits is None else codes.take(visits)])
         return self._of_visits.of(found)
 
     def of_actions(self, block: Block) -> Some:

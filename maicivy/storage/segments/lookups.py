@@ -35,6 +35,7 @@ _DENSE: Final = 4
 """Where at least one of so many ids of a range is wanted, the range is read."""
 
 _TABLE: Final = 1 << 22
+_LATEST: Final = 4
 _INT4, _INT4_ARRAY = 23, 1007
 
 
@@ -167,6 +168,7 @@ class _Texts:
         self.truths: dict[Match, Truths] = {match: np.zeros(0, np.bool_) for match in wanted}
         self._ids: Numbers = np.zeros(0, np.int64)
         self._numbers: Numbers = np.zeros(0, np.int64)
+        self._latest: dict[int, tuple[Column, Numbers]] = {}
         self._places: npt.NDArray[np.int32] | None = None  # by id, from the first one; None: they are too far apart
 
     def add(self, texts: Sequence[str | None], judged: bytes) -> Numbers:
@@ -197,10 +199,17 @@ class _Texts:
 
     def numbers_of(self, ids: Column) -> Numbers:
         """The number of the text of each."""
+        latest = self._latest.get(id(ids))
+        if latest is not None and latest[0] is ids:  # a block asks for the same again
+            return latest[1]
         places = self._places_of(ids)
         if len(places) and places.max() == len(self._ids):
             raise LookupError("an id that was not looked up")
-        return self._numbers[places]
+        if len(self._latest) == _LATEST:
+            self._latest.clear()
+        numbers = self._numbers[places]
+        self._latest[id(ids)] = ids, numbers
+        return numbers
 
     def _places_of(self, ids: npt.NDArray[Any]) -> Numbers:
         """Where ids stand among those that are asked for; behind the last of those for any other."""

@@ -97,7 +97,7 @@ class Visits:
     def column(self, name: str, visits: Numbers | None) -> Column:
         """A column of some of them; None: of all."""
         column = self.block.columns[name]
-        return column if visits is None else column[visits]
+        return column if visits is None else column.take(visits)
 
     def has(self, flag: int, visits: Numbers | None) -> Truths:
         """Whether they have a flag."""
