@@ -94,8 +94,10 @@ def _chunks(
             shown = {name: each for name, each in block.properties.items() if name in names}
             assert block.base == base
             blocks.append(msgspec.structs.replace(block, columns=some, ids=ids, properties=shown, passed_over=quarters))
-        if stale:
+        if data.draw(st.booleans()):
             blocks += load(connection, site_id, stale, all_of_them, names)
+        else:
+            blocks += [block for hour in stale for block in load(connection, site_id, [hour], all_of_them, names)]
         yield blocks
         blocks = []
         day += _DAY

@@ -13,6 +13,7 @@ import numpy as np
 from maicivy.core.query import PROPERTY
 from maicivy.storage.segments.block import OF_PROPERTIES, Block
 from maicivy.storage.segments.happenings import Happenings
+from maicivy.storage.segments.joining import joined
 from maicivy.storage.segments.judging import COLUMN_OF
 from maicivy.storage.segments.keys import Keys
 from maicivy.storage.segments.lookups import Lookup
@@ -96,8 +97,8 @@ def work_out(
     else:
         maker = Outlines(question, time, lookup, keys)
     for blocks in chunks:
-        some = [block for block in blocks if block.visits]
-        sums.settle(min((block.base + int(block.columns["begin"][0]) for block in some), default=0))
+        some = joined([block for block in blocks if block.visits])
+        sums.settle(min((block.base + int(block.columns["begin"].min()) for block in some), default=0))
         for block in some:
             visits = Visits(block, question, time, lookup, of_visits)
             for rows in maker.rows(visits):

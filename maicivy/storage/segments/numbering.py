@@ -55,7 +55,7 @@ class Cells:
                 return self._in_table(self._table, codes, highest)
             self._table = None
             self._keep_sorted()
-        unique = _distinct(codes)
+        unique = distinct(codes)
         near = np.minimum(np.searchsorted(self._sorted, unique), max(len(self._sorted) - 1, 0))
         is_new = self._sorted[near] != unique if len(self._sorted) else np.ones(len(unique), np.bool_)
         if is_new.any():
@@ -77,7 +77,7 @@ class Cells:
                 table[unknown] = _WANTED
                 new = np.flatnonzero(table == _WANTED)
             else:
-                new = _distinct(unknown)
+                new = distinct(unknown)
             table[new] = np.arange(self.count, self.count + len(new))
             self._add(new)
             numbers = table[codes]
@@ -130,8 +130,8 @@ class Composite:
         return found[::-1]
 
 
-def _distinct(numbers: Numbers) -> Numbers:
-    """Those that occur, ascending. `numpy.unique` takes 15 ms for 90,000, this 3."""
+def distinct(numbers: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Those that occur, ascending. Of 90,000 that takes 3 ms, with `numpy.unique` 15."""
     ascending = np.sort(numbers)
     is_first = np.ones(len(ascending), np.bool_)
     is_first[1:] = ascending[1:] != ascending[:-1]

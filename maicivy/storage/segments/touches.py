@@ -69,7 +69,7 @@ class Visits:
         self.begin = columns["begin"].astype(np.int64)
         self.end = self.begin + columns["span"].astype(np.int64)
         low, high = time.low - block.base, time.high - block.base
-        earliest, latest = int(self.begin[0]), int(self.end.max())
+        earliest, latest = int(self.begin.min()), int(self.end.max())
         is_cut = earliest < low or latest >= high
         wanted = [] if question.bots is None else [(columns["flags"] & BOT != 0) == question.bots]
         wanted += [(self.begin < since) | (self.begin >= until) for since, until in block.passed_over]
