@@ -82,24 +82,26 @@ class Happenings:
 
     def _elements(self, block: Block, visits: Numbers | None) -> Elements:
         """What happened in visits that the filter is true for."""
+        judge, condition = Judge(self._lookup, block), self._filter
         if self._needs_property:
             elements = Elements.with_properties(block, self._lookup, visits)
         elif self._of_actions is not None and (visits is None or _MANY * len(visits) > block.visits):
-            actions = Judge(self._lookup, block).actions(self._of_actions)
-            elements = Elements.of_actions(block, self._lookup, visits, actions)
+            actions = judge.actions(self._of_actions)
+            if actions.all():
+                elements = Elements.of_visits(block, self._lookup, visits)
+            else:
+                elements = Elements.of_actions(block, self._lookup, visits, actions)
+            condition = None if condition == self._of_actions else condition
         else:
             elements = Elements.of_visits(block, self._lookup, visits)
         if self._has_properties and not self._needs_property:
-            if self._filter is not None and not self._keys.properties:
-                return self._counted(block, elements, self._filter)
+            if condition is not None and not self._keys.properties:
+                return self._counted(judge, elements, condition)
             elements = elements.told_apart()
-        if self._filter is None:
-            return elements
-        return elements.kept(Judge(self._lookup, block).rows(self._filter, elements))
+        return elements if condition is None else elements.kept(judge.rows(condition, elements))
 
-    def _counted(self, block: Block, elements: Elements, condition: Filter) -> Elements:
+    def _counted(self, judge: Judge, elements: Elements, condition: Filter) -> Elements:
         """Elements with as many of their events as the filter is true for, where it does not matter which."""
-        judge = Judge(self._lookup, block)
         told, rows = elements.told()
         true = rows[np.flatnonzero(judge.rows(condition, told))]
         size = len(elements.owner)
@@ -251,7 +253,7 @@ def _is_first(numbers: Numbers) -> Truths:
 
 
 def _summed(numbers: Numbers, starts: Numbers) -> Numbers:
-    """The sum of each run; half the time of `reduceat`."""
+    """The sum of each run; a third of the time of `reduceat`."""
     before = np.zeros(len(numbers) + 1, np.int64)
     np.cumsum(numbers, out=before[1:])
     summed: Numbers = np.diff(before[np.append(starts, len(numbers))])

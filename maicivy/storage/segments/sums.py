@@ -130,7 +130,7 @@ def _once(numbers: npt.NDArray[np.uint64]) -> Numbers:
     """The place of each number that occurs, once.
 
     Each is written to a place in a table that follows from it, and the last to be written stays: of 20,000 that takes a
-    tenth of the time in which they are sorted. Those whose place another one has taken are sorted.
+    fifth of the time in which they are sorted. Those whose place another one has taken are sorted.
     """
     bits = len(numbers).bit_length() + 3
     places = (numbers * _ODD >> np.uint64(64 - bits)).astype(np.int64)
