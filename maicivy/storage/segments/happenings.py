@@ -67,6 +67,16 @@ class Happenings:
     def rows(self, visits: Visits) -> Iterator[Rows]:
         """The rows of visits of a block."""
         elements = self._elements(visits.block, visits.inside)
+        if self._keys.has_actions or self._keys.properties:
+            yield from self._by_element(visits, elements)
+        else:
+            yield self._rows(visits, self._by_visit(visits, elements))
+        if len(visits.across):
+            across = self._joined(self._across(visits, self._elements(visits.block, visits.across)))
+            yield self._rows(visits, self._in_slice(self._with_earlier(across)))
+
+    def _by_element(self, visits: Visits, elements: Elements) -> Iterator[Rows]:
+        """The rows of visits that lie in one bucket; only elements that may belong together are looked through."""
         is_apart = np.bincount(elements.owner, minlength=visits.block.visits) == 1
         if self._tells_elements_apart:
             is_apart |= visits.has(PLAIN, None)
@@ -76,9 +86,21 @@ class Happenings:
         if alone is not elements:
             others = elements.taken(np.flatnonzero(~is_apart))
             yield self._rows(visits, self._joined(self._columns(visits, others, visits.buckets(others.owner))))
-        if len(visits.across):
-            across = self._joined(self._across(visits, self._elements(visits.block, visits.across)))
-            yield self._rows(visits, self._in_slice(self._with_earlier(across)))
+
+    def _by_visit(self, visits: Visits, elements: Elements) -> _Columns:
+        """The same where all that happened in a visit belongs together; elements in the order of visits."""
+        block, owner = visits.block, elements.owner
+        starts = np.flatnonzero(_is_first(owner))
+        columns = self._amounts(block, elements)
+        if len(starts) < len(owner):
+            owner = owner.take(starts)
+            columns = {name: _FOLDS[name](column, starts) for name, column in columns.items()}
+        bucket = visits.buckets(owner)
+        cell = self._keys.cells(len(owner), self._keys.of_visits(block, owner), self._time.groups_of(bucket))
+        columns |= {"owner": owner, "cell": cell}
+        if self._pages is not None and self._question.sums & {"bounces", "entries"}:
+            columns["entered"] = Judge(self._lookup, block).entries(self._pages, owner).astype(np.int64)
+        return _Columns(bucket, columns)
 
     def _elements(self, block: Block, visits: Numbers | None) -> Elements:
         """What happened in visits that the filter is true for."""
@@ -117,8 +139,8 @@ class Happenings:
         return self._columns(visits, elements.taken(in_range), visits.buckets_of(at[in_range]))
 
     def _columns(self, visits: Visits, elements: Elements, bucket: Some) -> _Columns:
-        sums, block, owner = self._question.sums, visits.block, elements.owner
-        columns = {"owner": owner, "n": elements.n}
+        block, owner = visits.block, elements.owner
+        columns = self._amounts(block, elements) | {"owner": owner}
         of_actions = self._keys.of_actions(block)
         columns["cell"] = self._keys.cells(
             len(owner),
@@ -127,17 +149,22 @@ class Happenings:
             of_actions=of_actions if isinstance(of_actions, int) else of_actions[elements.action],
             of_properties=self._keys.of_properties([elements.property_numbers(name) for name in self._keys.properties]),
         )
-        if sums & {"readers", "pageviews"}:
-            columns["views"] = elements.n * self._lookup.truths(VIEW, block.ids["action"])[elements.action]
-        if "engaged_ms" in sums:
-            columns["engaged"] = elements.column("engaged").astype(np.int64)
-        if sums & {"scrolled", "scroll_sum"}:
-            columns["scroll"] = elements.column("scroll").astype(np.int64)
-        if sums & {"bounces", "entries"}:
+        if self._question.sums & {"bounces", "entries"}:
             entered = self._entered(block, elements)
             if entered is not None:
                 columns["entered"] = entered.astype(np.int64)
         return _Columns(bucket, columns)
+
+    def _amounts(self, block: Block, elements: Elements) -> dict[str, Numbers]:
+        """How much there was of each element."""
+        sums, amounts = self._question.sums, {"n": elements.n}
+        if sums & {"readers", "pageviews"}:
+            amounts["views"] = elements.n * self._lookup.truths(VIEW, block.ids["action"])[elements.action]
+        if "engaged_ms" in sums:
+            amounts["engaged"] = elements.column("engaged").astype(np.int64)
+        if sums & {"scrolled", "scroll_sum"}:
+            amounts["scroll"] = elements.column("scroll").astype(np.int64)
+        return amounts
 
     def _entered(self, block: Block, elements: Elements) -> Truths | None:
         """Whether visits entered on the page that is asked about, where one is."""
