@@ -159,8 +159,7 @@ class Plan:
         self.seq = 0
         self._stale: Sequence[datetime] = ()
         self._decide(connection, zone)
-        read = [self._slice(connection, first, last) for first, last in self._slices]
-        self._fresh = self._answered(connection, read) if read else []
+        self._fresh = self._answered(connection, [self._slice(first, last) for first, last in self._slices])
 
     def how(self, metric: Metric) -> How:
         """What is to be said about a metric of the answer."""
@@ -211,7 +210,7 @@ class Plan:
         return [
             added_up(
                 question,
-                Relation(question, part, self.values).parts(),
+                Relation(question, _within_reach(connection, query.site_id, part), self.values).parts(),
                 with_visitors=with_visitors,
                 in_one_bucket=part.first == part.last,
             )
@@ -317,11 +316,9 @@ class Plan:
                 "date_range",
             )
 
-    def _slice(self, connection: sa.Connection, first: int, last: int) -> Slice:
-        query, bounds = self._query, self._bounds
-        start = max(query.start, bounds[first - 1])
-        reach = connection.scalar(REACH, {"site_id": query.site_id, "start": start}) or start
-        return Slice(query.start, query.end, bounds, self._groups, first, last, reach)
+    def _slice(self, first: int, last: int) -> Slice:
+        start = max(self._query.start, self._bounds[first - 1])
+        return Slice(self._query.start, self._query.end, self._bounds, self._groups, first, last, start)
 
     def _full_end(self) -> datetime:
         """Where the last bucket ends, however much of it the query is about."""
@@ -440,6 +437,11 @@ class Plan:
             between = [self.values.bind(moment, "timestamptz") for moment in (first, last)]
             return f"b.grain = {of} AND b.start BETWEEN {between[0]} AND {between[1]}"
         return f"b.grain = {of} AND b.start = ANY ({self.values.bind(list(starts), 'timestamptz[]')})"
+
+
+def _within_reach(connection: sa.Connection, site_id: int, part: Slice) -> Slice:
+    reach = connection.scalar(REACH, {"site_id": site_id, "start": part.slice_start})
+    return msgspec.structs.replace(part, reach=reach or part.slice_start)
 
 
 def _on_values(condition: Filter, values: Values) -> str:

@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from maicivy.core.visits import SLOT_S
 from maicivy.storage.segments.block import BOT, BOUNCED, CODED, COLUMNS, PLAIN, SINGLE, Block
-from maicivy.storage.segments.keeping import stored
+from maicivy.storage.segments.keeping import stored, stored_ids
 
 Spelled: TypeAlias = tuple[Any, ...]
 """The quarters of an hour that a visit began and ended in, whose it is, its flags, and the rest."""
@@ -92,7 +92,8 @@ def check(engine: Engine, site_id: int = 1) -> int:
                 sa.text("SELECT hour FROM dirty_hours WHERE rolled <> seq AND site_id = :site_id"), {"site_id": site_id}
             )
         }
-        segments = list(stored(connection, site_id, *_EVER, COLUMNS))
+        listed = stored_ids(connection, site_id, *(moment.date() for moment in _EVER), ())
+        segments = list(stored(connection, site_id, listed, COLUMNS))
         visits = of_visits(connection, *_EVER, site_id)
     found = sorted(visit for block in segments for visit in spelled_out(block) if visit[0] // 4 not in stale)
     expected = [visit for visit in visits if visit[0] // 4 not in stale]

@@ -185,7 +185,8 @@ def test_who_goes_on_behind_midnight_is_found(world: World, connection: sa.Conne
 
 
 def read(connection: sa.Connection, *columns: str, properties: Sequence[str] = ()) -> list[Block]:
-    return list(stored(connection, 1, DAY - 99 * HOUR, DAY + 99 * HOUR, columns, properties))
+    listed = stored_ids(connection, 1, (DAY - 99 * HOUR).date(), (DAY + 99 * HOUR).date(), ())
+    return list(stored(connection, 1, listed, columns, properties))
 
 
 def test_what_is_kept_is_read_again(world: World, connection: sa.Connection) -> None:

@@ -56,16 +56,13 @@ _LISTED: Final = """/* segments.ids */
 SELECT start, grain, visits{lists} FROM segments
 WHERE site_id = %s AND start >= %s AND start < %s ORDER BY start, grain
 """
-_SOME: Final = """/* segments.stored */
-SELECT start, grain, visits FROM segments WHERE site_id = %s AND start >= %s AND start < %s ORDER BY start, grain
-"""
 _STORED: Final = """/* segments.stored */
-SELECT start, grain, {attributes} FROM segments WHERE site_id = %s AND start >= %s AND start <= %s
-ORDER BY start, grain
+SELECT start, grain, {attributes} FROM segments
+WHERE site_id = %s AND (start, grain) IN (SELECT * FROM unnest(%s::timestamptz[], %s::text[])) ORDER BY start, grain
 """
 _STORED_PROPERTIES: Final = """/* segments.stored */
 SELECT start, grain, name, events, code, "values" FROM segment_properties
-WHERE site_id = %s AND start >= %s AND start <= %s AND name = ANY (%s)
+WHERE site_id = %s AND start = ANY (%s) AND name = ANY (%s)
 """
 _DAY: Final = timedelta(days=1)
 _LENGTHS: Final = (
@@ -133,12 +130,11 @@ def stored_ids(
 def stored(
     connection: sa.Connection,
     site_id: int,
-    start: datetime,
-    end: datetime,
+    chosen: Sequence[Listed],
     columns: Collection[str],
     properties: Collection[str] = (),
 ) -> Iterator[Block]:
-    """The blocks of the segments that start in a range, by start, with these columns and the lists of ids of those;
+    """The blocks of some of the segments that `stored_ids` tells, with these columns and the lists of ids of those;
     `begin` counts from `base`, their start. Reads some of them at a time. `properties` without "event:props:".
 
     Of hours that have changed since, they say what was."""
@@ -146,13 +142,11 @@ def stored(
     ids = [name for name in LISTS if name in columns]
     attributes = [*_SIZES, *(f'"{name}"' for name in names), *(_IDS[name] for name in ids)]
     query = _STORED.format(attributes=", ".join(attributes)).encode()
-    raw = driver_connection(connection)
-    with raw.cursor(binary=True) as cursor:
-        cursor.execute(_SOME.encode(), (site_id, start, end))
-        present = cursor.fetchall()
-        for first, last in _portions(present):
-            found = _properties(cursor, site_id, first, last, properties) if properties else {}
-            cursor.execute(query, (site_id, first, last))
+    with driver_connection(connection).cursor(binary=True) as cursor:
+        for portion in _portions(chosen):
+            starts = [each.start for each in portion]
+            found = _properties(cursor, site_id, starts, properties) if properties else {}
+            cursor.execute(query, (site_id, starts, [str(each.grain) for each in portion]))
             for row in cursor:
                 yield _block(row, names, ids, found.get((row[0], row[1]), {}))
 
@@ -171,9 +165,9 @@ def _block(row: Sequence[Any], names: Sequence[str], ids: Sequence[str], propert
 
 
 def _properties(
-    cursor: psycopg.Cursor[Any], site_id: int, first: datetime, last: datetime, names: Collection[str]
+    cursor: psycopg.Cursor[Any], site_id: int, starts: list[datetime], names: Collection[str]
 ) -> dict[tuple[datetime, str], dict[str, Property]]:
-    cursor.execute(_STORED_PROPERTIES.encode(), (site_id, first, last, list(names)))
+    cursor.execute(_STORED_PROPERTIES.encode(), (site_id, starts, list(names)))
     found: dict[tuple[datetime, str], dict[str, Property]] = {}
     for start, grain, name, events, code, values in cursor:
         numbers = _ids(events)
@@ -182,21 +176,18 @@ def _properties(
     return found
 
 
-def _portions(present: Sequence[tuple[datetime, str, int]]) -> Iterator[tuple[datetime, datetime]]:
-    """Starts of the first and the last of some segments after the other."""
-    begin = None
-    last = None
+def _portions(chosen: Sequence[Listed]) -> Iterator[list[Listed]]:
+    """Some segments after the other."""
+    portion: list[Listed] = []
     visits = 0
-    for start, _, some in present:
-        # Never between two that start together: both would be in either.
-        if begin is not None and last is not None and visits + some > AT_ONCE and start != last:
-            yield begin, last
-            begin, visits = None, 0
-        begin = begin or start
-        last = start
-        visits += some
-    if begin is not None and last is not None:
-        yield begin, last
+    for each in chosen:
+        if portion and visits + each.visits > AT_ONCE:
+            yield portion
+            portion, visits = [], 0
+        portion.append(each)
+        visits += each.visits
+    if portion:
+        yield portion
 
 
 def _ids(data: bytes) -> Column:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from maicivy.core.buckets import Grain
 from maicivy.core.visits import SLOT_S
 from maicivy.storage.segments.block import LISTS, Block, Column
-from maicivy.storage.segments.keeping import stored, stored_ids
+from maicivy.storage.segments.keeping import Listed, stored, stored_ids
 from maicivy.storage.segments.loading import load, load_crossing
 
 _DAY: Final = timedelta(days=1)
@@ -70,34 +70,30 @@ class Reading:
 
     def chunks(self) -> Iterator[list[Block]]:
         """The blocks of each UTC day with any, ascending. With the first come visits that began earlier and go on."""
-        days = sorted({_midnight(each.start) for each in self._listed} | self._loaded.keys())
-        for is_whole, run in groupby(days, self._is_whole):
-            chosen = list(run)
+        listed = {day: list(each) for day, each in groupby(self._listed, lambda each: _midnight(each.start))}
+        whole = {day for day, each in listed.items() if each[0].grain is Grain.DAY} - {*map(_midnight, self._stale)}
+        for is_whole, run in groupby(sorted({*listed, *self._loaded}), whole.__contains__):
+            days = list(run)
+            chosen = [each for day in days for each in listed.get(day, ()) if self._is_wanted(each)]
             columns = self._wanted.columns if is_whole else self._wanted.columns | self._wanted.apart
-            found = groupby(self._stored(chosen[0], chosen[-1] + _DAY, columns), lambda b: _midnight(_moment(b.base)))
-            blocks = next(found, None)
-            for day in chosen:
+            found = stored(self._connection, self._site_id, chosen, columns, self._wanted.properties)
+            by_day = groupby(map(self._up_to_date, found), lambda block: _midnight(_moment(block.base)))
+            blocks = next(by_day, None)
+            for day in days:
                 chunk = list(self._loaded.get(day, ()))
                 if blocks is not None and blocks[0] == day:
                     chunk += blocks[1]
-                    blocks = next(found, None)
+                    blocks = next(by_day, None)
                 yield chunk
 
-    def _is_whole(self, day: datetime) -> bool:
-        """Whether all of a day is in one segment that is up to date."""
-        grains = {each.grain for each in self._listed if _midnight(each.start) == day}
-        return grains == {Grain.DAY} and not any(_midnight(hour) == day for hour in self._stale)
+    def _is_wanted(self, each: Listed) -> bool:
+        return each.grain is Grain.DAY or (each.start not in self._stale and each.start < self._end)
 
-    def _stored(self, start: datetime, end: datetime, columns: Collection[str]) -> Iterator[Block]:
-        """What segments hold that is up to date."""
-        properties = self._wanted.properties
-        for block in stored(self._connection, self._site_id, start, min(end, self._end), columns, properties):
-            begin = _moment(block.base)
-            if block.is_whole:
-                stale = [hour for hour in self._stale if begin <= hour < begin + _DAY]
-                yield _without(block, stale) if stale else block
-            elif begin not in self._stale:
-                yield block
+    def _up_to_date(self, block: Block) -> Block:
+        """A block without what has changed in it since."""
+        begin = _moment(block.base)
+        stale = [hour for hour in self._stale if begin <= hour < begin + _DAY] if block.is_whole else []
+        return _without(block, stale) if stale else block
 
 
 def _without(block: Block, hours: Collection[datetime]) -> Block:
