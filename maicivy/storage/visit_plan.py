@@ -20,19 +20,16 @@ from maicivy.core.query import (
     EVENT_DIMENSIONS,
     PROPERTY,
     VISIT_DIMENSIONS,
-    And,
-    Filter,
     How,
-    Match,
     Metric,
-    Not,
     Query,
 )
 from maicivy.errors import Refusal
 from maicivy.storage.segments.answering import answered, is_answerable
-from maicivy.storage.visit_filters import Values, event_dimensions, is_one_value, matching, names, split
+from maicivy.storage.visit_filters import Values, event_dimensions, is_one_value, names, split
 from maicivy.storage.visit_hits import Named, named_actions, named_events
-from maicivy.storage.visit_question import ENGAGED, PARTS, WHOLE, Question, Slice
+from maicivy.storage.visit_question import ENGAGED, PARTS, Question, Slice
+from maicivy.storage.visit_rollups import Rollups
 from maicivy.storage.visit_sql import Relation
 from maicivy.storage.visit_sums import added_up
 
@@ -159,14 +156,15 @@ class Plan:
         self.seq = 0
         self._stale: Sequence[datetime] = ()
         self._decide(connection, zone)
+        self._rollups = self._of_rollups()
         self._fresh = self._answered(connection, [self._slice(first, last) for first, last in self._slices])
 
     def how(self, metric: Metric) -> How:
         """What is to be said about a metric of the answer."""
         tiers = []
-        if self._slices or not self._is_rolled:
+        if self._slices or self._rollups is None:
             tiers.append("raw")
-        if self._is_rolled:  # what weeks say is what days say
+        if self._rollups is not None:  # what weeks say is what days say
             tiers.append(str(self._grain))
         several = metric == "visitors" and self._grain is Grain.DAY and len(self._bounds) > 1
         return How(_METHODS[metric], tuple(tiers), exact=True, note=_BY_DAY if several else None)
@@ -282,6 +280,25 @@ class Plan:
             self._refuse_forgotten(connection, bounds[self._slices[0][0] - 1], raw_since)
         self._take_weeks(found.weeks, dirty)
 
+    def _of_rollups(self) -> Rollups | None:
+        """What is read from rollups, if anything is."""
+        dimension = self._rollup()
+        if dimension is None or not (self._rolled or self._weeks):
+            return None
+        first, last = (self._rolled[0], self._rolled[-1]) if self._rolled else (self._bounds[0], self._bounds[0])
+        return Rollups(
+            self._query,
+            dimension,
+            self._grain,
+            self._bounds,
+            self._groups,
+            self._rolled,
+            self._weeks,
+            self._sums,
+            sum(first <= start <= last for start in self._known) == len(self._rolled),
+            self.values,
+        )
+
     def _has_weeks(self) -> bool:
         """Whether days of the question may be told together."""
         return self._grain is Grain.DAY and self._time != "time:day" and len(self._bounds) >= _WEEK
@@ -346,11 +363,11 @@ class Plan:
     def _grouped(self) -> str:
         """Sums by group and dimensions, over all that the plan reads."""
         keys = (["grp"] if self._time else []) + self._dims
-        if self._is_rolled and not self._fresh:
-            return self._from_rollups() + (" HAVING sum(visits) > 0" if keys else "")
+        if self._rollups is not None and not self._fresh:
+            return self._rollups.figures() + (" HAVING sum(visits) > 0" if keys else "")
         parts = list(self._fresh)
-        if self._is_rolled:
-            parts.append(self._from_rollups())
+        if self._rollups is not None:
+            parts.append(self._rollups.figures())
         if not parts:
             parts.append(f"SELECT {', '.join(self._nothing())} WHERE false")
         figures = ["touches", "visitors", *sorted(self._sums)]
@@ -359,11 +376,6 @@ class Plan:
         sums = ", ".join(f"sum({name}) AS {name}" for name in figures)
         grouped = f"SELECT {''.join(f'{key}, ' for key in keys)}{sums} FROM ({' UNION ALL '.join(parts)}) AS parts"
         return grouped + (f" GROUP BY {', '.join(keys)} HAVING sum(touches) > 0" if keys else "")
-
-    @property
-    def _is_rolled(self) -> bool:
-        """Whether rollups are read."""
-        return bool(self._rolled or self._weeks)
 
     def _order(self) -> str:
         query = self._query
@@ -383,75 +395,10 @@ class Plan:
             *(f"NULL::bigint AS {name}" for name in figures),
         ]
 
-    def _from_rollups(self) -> str:
-        """The same from rollups, each group and value of the dimension in one row.
-
-        Arrays are taken apart in the list of what is selected: none of their rows is put aside then, as behind FROM,
-        which took as long as to add them up. Sums are of the type of the arrays, because those of `bigint` are numeric.
-        """
-        query, values = self._query, self.values
-        dimension = self._rollup()
-        assert dimension is not None
-        sums = sorted(self._sums)
-        # What counts once in a group is left out where the bucket before has counted it, unless groups are buckets.
-        shared = [] if self._groups == self._bounds else [name for name in sums if name in WHOLE]
-        arrays = ["visitors", "visits", *(name for name in sums if name != "visits")]
-        arrays += [f"{name}_again" for name in shared]
-        apart = [f"unnest(b.{name}) AS {name}" for name in arrays]
-        if self._dimensions or query.filter is not None:
-            apart.append("unnest(b.values) AS d0")
-        if shared:
-            each = zip(self._bounds, self._groups, (None, *self._groups[:-1]), strict=True)
-            firsts = [bound for bound, group, before in each if group != before]
-            apart.append(f"b.start = ANY ({values.bind(firsts, 'timestamptz[]')}) AS first")
-        figures = {
-            name: f"CASE WHEN first THEN {name} ELSE {name} - coalesce({name}_again, 0) END" if name in shared else name
-            for name in sums
-        }
-        told = {"touches": "visits", "visitors": "visitors"} | figures
-        summed = [f"sum({figure})::bigint AS {name}" for name, figure in told.items()]
-        if self._time and self._groups == self._bounds:
-            apart.append("b.start AS grp")
-        elif self._time:
-            groups, bounds = (values.bind(list(each), "timestamptz[]") for each in (self._groups, self._bounds))
-            apart.append(f"({groups})[array_position({bounds}, b.start)] AS grp")
-        keys = (["grp"] if self._time else []) + self._dims
-        bots = "" if query.include_bots else " AND NOT b.bot"
-        filtered = "" if query.filter is None else f" WHERE {_on_values(query.filter, values)}"
-        grouped = f" GROUP BY {', '.join(keys)}" if keys else ""
-        return (
-            f"SELECT {', '.join([*keys, *summed])} FROM (SELECT {', '.join(apart)} FROM buckets b"
-            f" WHERE b.site_id = {values.bind(query.site_id, 'integer')}"
-            f" AND b.dimension = {values.bind(dimension, 'text')}{bots} AND {self._which()}) AS e{filtered}{grouped}"
-        )
-
-    def _which(self) -> str:
-        """The condition on the rollups that are read."""
-        kinds = ((self._grain, self._rolled), (Grain.WEEK, self._weeks))
-        return f"({' OR '.join(self._of_grain(*each) for each in kinds if each[1])})"
-
-    def _of_grain(self, grain: Grain, starts: Sequence[datetime]) -> str:
-        of = self.values.bind(str(grain), "text")
-        first, last = starts[0], starts[-1]
-        if grain is self._grain and sum(first <= start <= last for start in self._known) == len(starts):
-            between = [self.values.bind(moment, "timestamptz") for moment in (first, last)]
-            return f"b.grain = {of} AND b.start BETWEEN {between[0]} AND {between[1]}"
-        return f"b.grain = {of} AND b.start = ANY ({self.values.bind(list(starts), 'timestamptz[]')})"
-
 
 def _within_reach(connection: sa.Connection, site_id: int, part: Slice) -> Slice:
     reach = connection.scalar(REACH, {"site_id": site_id, "start": part.slice_start})
     return msgspec.structs.replace(part, reach=reach or part.slice_start)
-
-
-def _on_values(condition: Filter, values: Values) -> str:
-    """The filter, which names no other dimension, as a condition on the values of a rollup."""
-    if isinstance(condition, Match):
-        return matching("e.d0", condition, values)
-    if isinstance(condition, Not):
-        return f"NOT {_on_values(condition.filter, values)}"
-    joined = " AND " if isinstance(condition, And) else " OR "
-    return f"({joined.join(_on_values(each, values) for each in condition.filters)})"
 
 
 def _midnight(day: Any) -> datetime | None:
