@@ -7,13 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+import pytest
 import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
 from maicivy.core.buckets import Grain, start_of, starts
-from maicivy.core.query import PROPERTY
+from maicivy.core.query import PROPERTY, Match
 from maicivy.storage.segments.block import Block
 from maicivy.storage.segments.figures import OF_SINGLE, columns, properties, work_out
 from maicivy.storage.segments.loading import load, load_crossing, load_day
@@ -42,6 +43,32 @@ def test_figures_are_those_of_the_relation_in_sql(engine: Engine, data: st.DataO
             part = data.draw(_slices(data.draw(st.sampled_from(moments)), moments[0]))
             question = data.draw(_questions(sites[0]))
             _check(connection, question, part, data)
+
+
+VISITS = {"begin", "span", "flags"}
+ELEMENTS = {"elements", "at", "count"}
+
+
+@pytest.mark.parametrize(
+    ("dimensions", "condition", "sums", "wanted"),
+    [
+        ((), None, {"visits", "bounces"}, VISITS),
+        (("visit:source",), Match("is", "visit:country", ("FR",)), {"visits"}, VISITS | {"origin", "place"}),
+        (("visit:exit_page", "visit:entry_page"), None, {"duration_us"}, VISITS | {"exit", "entry", "duration"}),
+        ((), None, {"events", "engaged_ms"}, VISITS | ELEMENTS | {"events"}),
+        ((), None, {"pageviews"}, VISITS | ELEMENTS | {"pageviews", "action"}),
+        (("event:name",), None, {"visits", "entries"}, VISITS | ELEMENTS | {"action"}),
+        (("event:page",), None, {"entries", "engaged_ms"}, VISITS | ELEMENTS | {"action", "entry", "engaged"}),
+        (("event:props:plan",), None, {"visits", "bounces"}, VISITS | ELEMENTS | {"told"}),
+    ],
+)
+def test_no_other_columns_are_read_than_a_question_needs(
+    dimensions: tuple[str, ...], condition: Match | None, sums: set[str], wanted: set[str]
+) -> None:
+    question = Question(1, dimensions, condition, False, False, frozenset(sums))
+    assert columns(question, with_visitors=False) == wanted
+    assert columns(question, with_visitors=True) == wanted | {"several"}
+    assert properties(question) == ({"plan"} if "told" in wanted else set())
 
 
 def _check(connection: sa.Connection, question: Question, part: Slice, data: st.DataObject) -> None:
