@@ -51,8 +51,8 @@ class Figures(msgspec.Struct, frozen=True):
 
 
 def columns(question: Question, *, with_visitors: bool) -> set[str]:
-    """The columns of blocks that a question needs, with the lists of those of them that have any. Where `several` is one
-    of them, blocks that are not whole or pass something over need `OF_SINGLE` too."""
+    """The columns of blocks that a question needs, with the lists of those of them that have any. Where `several` is
+    one of them, blocks that are not whole or pass something over need `OF_SINGLE` too."""
     sums = question.sums
     named = _named(question)
     found = {"begin", "span", "flags"} | {COLUMN_OF[name] for name in named if name in COLUMN_OF}
