@@ -44,6 +44,9 @@ KEPT: Final = {
 MAX_SLICES: Final = 6
 """Parts of the range that are read from visits one by one; of more, everything from the first to the last is."""
 
+MOST_FIRST: Final = 25
+"""Rows that are first asked of the most visited values alone."""
+
 MAX_STALE: Final = 48
 """Hours that have changed since their segments were made; of more, everything is read from visits."""
 
@@ -355,6 +358,40 @@ class Plan:
             f"/* visit_queries.ask */ SELECT {', '.join(columns)} FROM ({self._grouped()}) AS grouped"
             f"{self._order()} LIMIT {limit} OFFSET {offset}"
         )
+
+    def first_rows(self) -> str | None:
+        """The same SELECT where it is for the first rows by visitors, out of the most visited values of each rollup;
+        `is_certain` says whether no other value can be among them. None where that spares nothing."""
+        query, values, rollups = self._query, self.values, self._rollups
+        wanted = query.limit + query.offset
+        is_simple = len(query.dimensions) == len(self._dims) == 1 and query.filter is None and not query.count_rows
+        if rollups is None or not is_simple or query.order_by[:1] != (("visitors", "desc"),) or wanted > MOST_FIRST:
+            return None
+        figures = ["touches", "visitors", *sorted(self._sums)]
+        shown = ", ".join(figures)
+        parts = [f"SELECT d0, {shown}, 0 AS told, 0 AS least FROM ({part}) AS part" for part in self._fresh]
+        parts.append(f"SELECT d0, {shown}, told, least FROM ({rollups.firsts('cut')}) AS part")
+        sums = ", ".join(f"sum({name}) AS {name}" for name in [*figures, "told", "least"])
+        columns = ["d0 AS k0", *(f"{_FORMULAS[metric]} AS m{n}" for n, metric in enumerate(query.metrics)), "visitors"]
+        limit = values.bind(wanted, "integer")
+        together = " UNION ALL ".join(parts)
+        return f"""/* visit_queries.ask */
+            WITH cut AS MATERIALIZED ({rollups.cut()}),
+            edges AS MATERIALIZED (SELECT sum(told) AS told, sum(least) AS least FROM cut),
+            grouped AS MATERIALIZED (
+                SELECT d0, {sums} FROM ({together}) AS parts GROUP BY d0 HAVING sum(touches) > 0
+            ), first_rows AS MATERIALIZED (
+                SELECT {", ".join(columns)} FROM grouped
+                WHERE told = (SELECT told FROM edges){self._order()} LIMIT {limit}
+            ), others AS (
+                SELECT greatest(edges.least, max(visitors + edges.least - g.least)) AS visitors
+                FROM edges LEFT JOIN grouped AS g ON g.told < edges.told GROUP BY edges.least
+            )
+            SELECT first_rows.*, edges.told = 0 OR (
+                count(*) OVER () = {limit} AND min(first_rows.visitors) OVER () > others.visitors
+            ) AS is_certain
+            FROM first_rows, edges, others{self._order()}
+            LIMIT {values.bind(query.limit, "integer")} OFFSET {values.bind(query.offset, "integer")}"""
 
     def count(self) -> str:
         """A SELECT of the number of all rows: what a page beyond the last cannot tell."""

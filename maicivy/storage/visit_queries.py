@@ -6,8 +6,9 @@ What a figure was read from is part of the answer.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -101,7 +102,7 @@ class PostgresVisitQueries:
     def _answer(self, connection: sa.Connection, query: Query) -> Rows:
         connection.execute(sa.text(_LIMITS))
         plan = Plan(connection, query, self._zone)
-        result = connection.execute(sa.text(plan.statement()), plan.values.bound).all()
+        result = _result(connection, plan)
         width, end = len(query.dimensions), len(query.dimensions) + len(query.metrics)
         total = None
         if query.count_rows:
@@ -115,3 +116,13 @@ class PostgresVisitQueries:
                 for row in result
             ]
         return Rows(rows, {metric: plan.how(metric) for metric in query.metrics}, total, plan.seq)
+
+
+def _result(connection: sa.Connection, plan: Plan) -> Sequence[sa.Row[Any]]:
+    """The rows of an answer, of metrics and more."""
+    first_rows = plan.first_rows()
+    if first_rows is not None:
+        result = connection.execute(sa.text(first_rows), plan.values.bound).all()
+        if result and result[0].is_certain:
+            return result
+    return connection.execute(sa.text(plan.statement()), plan.values.bound).all()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 import msgspec
 
@@ -11,6 +12,9 @@ from maicivy.core.buckets import Grain
 from maicivy.core.query import And, Filter, Match, Not, Query
 from maicivy.storage.visit_filters import Values, matching
 from maicivy.storage.visit_question import WHOLE
+
+FIRSTS: Final = 100
+"""Values of a bucket that are read for the first rows of an answer: some ten times as many as those."""
 
 
 class Rollups(msgspec.Struct, frozen=True):
@@ -47,11 +51,7 @@ class Rollups(msgspec.Struct, frozen=True):
         has_time = any(name.startswith("time:") for name in self.query.dimensions)
         has_values = any(not name.startswith("time:") for name in self.query.dimensions)
         keys = [*(["grp"] if has_time else []), *(["d0"] if has_values else [])]
-        apart = [f"unnest(b.{name}) AS {name}" for name in self._arrays]
-        if has_values or self.query.filter is not None:
-            apart.append("unnest(b.values) AS d0")
-        if self._shared:
-            apart.append(f"{self._first} AS first")
+        apart = self._taken_apart(with_values=has_values or self.query.filter is not None)
         if has_time and self.groups == self.bounds:
             apart.append("b.start AS grp")
         elif has_time:
@@ -65,15 +65,35 @@ class Rollups(msgspec.Struct, frozen=True):
             f" FROM (SELECT {', '.join(apart)} FROM {self._buckets}) AS e{filtered}{grouped}"
         )
 
+    def cut(self) -> str:
+        """A SELECT of the buckets, cut to the `FIRSTS` values that have the most visitors. `told`: 1 where there are
+        more; `least`: the visitors of the last that is left then."""
+        has_more = f"cardinality(b.visitors) > {FIRSTS:d}"
+        columns = [f"b.{name}[1:{FIRSTS:d}] AS {name}" for name in (*self._arrays, "values")]
+        columns += [
+            f"({has_more})::int AS told",
+            f"CASE WHEN {has_more} THEN b.visitors[{FIRSTS:d}] ELSE 0 END AS least",
+        ]
+        return f"SELECT b.start, {', '.join(columns)} FROM {self._buckets}"
+
+    def firsts(self, cut: str) -> str:
+        """A SELECT of `d0`, `touches`, `visitors` and the sums out of what `cut` gives, of one dimension and no time;
+        with `told` and `least` of the buckets that have the value, added up."""
+        apart = [*self._taken_apart(with_values=True), "b.told", "b.least"]
+        figures = self._figures | {"told": "told", "least": "least"}
+        summed = [f"sum({figure})::bigint AS {name}" for name, figure in figures.items()]
+        return f"SELECT d0, {', '.join(summed)} FROM (SELECT {', '.join(apart)} FROM {cut} AS b) AS e GROUP BY d0"
+
+    def _taken_apart(self, *, with_values: bool) -> list[str]:
+        """What is selected of the arrays of buckets."""
+        apart = [f"unnest(b.{name}) AS {name}" for name in self._arrays]
+        apart += ["unnest(b.values) AS d0"] if with_values else []
+        return [*apart, f"{self._first} AS first"] if self._shared else apart
+
     @property
     def _arrays(self) -> list[str]:
-        sums = sorted(self.sums)
-        return [
-            "visitors",
-            "visits",
-            *(name for name in sums if name != "visits"),
-            *map("{}_again".format, self._shared),
-        ]
+        others = [name for name in sorted(self.sums) if name != "visits"]
+        return ["visitors", "visits", *others, *(f"{name}_again" for name in self._shared)]
 
     @property
     def _shared(self) -> list[str]:
