@@ -110,23 +110,33 @@ _BY_DAY: Final = "sum of the visitors of each day: ids rotate at 00:00 UTC"
 _STANDING: Final = sa.text(
     """
     /* visit_queries.standing */
-    SELECT (SELECT seq FROM ledger) AS seq,
-           ARRAY(SELECT start FROM buckets WHERE site_id = :site_id AND grain = :grain AND dimension = 'all'
-                 AND (NOT bot OR :grain = 'minute')
-                 AND start > :before AND start < :end) AS rolled,
-           ARRAY(SELECT hour FROM dirty_hours WHERE site_id = :site_id AND hour > :first - interval '1 hour'
-                 AND hour < :end AND seq > 0 AND (:grain <> 'hour' OR rolled <> seq)) AS dirty,
-           ARRAY(SELECT hour FROM dirty_hours WHERE site_id = :site_id AND rolled <> seq
-                 AND hour >= date_trunc('day', CAST(:first AS timestamptz), 'UTC') AND hour < :end) AS stale,
-           (SELECT coalesce(sum(long), 0) FROM buckets WHERE site_id = :site_id AND grain = :grain
-                 AND dimension = 'all' AND start >= :first AND start < :end) AS long,
+    SELECT (SELECT seq FROM ledger) AS seq, b.rolled, b.long, d.dirty, d.stale,
            ARRAY(SELECT start FROM buckets WHERE :with_weeks AND site_id = :site_id AND grain = 'week'
                  AND dimension = 'all' AND NOT bot AND start >= :first AND start < :end) AS weeks,
-           s.timezone, now() - make_interval(days => s.retention_days) AS raw_since,
-           (SELECT min(to_date(right(c.relname, 8), 'YYYYMMDD'))
-            FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-            WHERE i.inhparent = 'visits'::regclass) AS partitioned_since, now() AS now
-    FROM sites s WHERE s.id = :site_id
+           s.timezone, s.retention_days, now() AS now
+    FROM sites s CROSS JOIN (
+        SELECT coalesce(array_agg(start), '{}') AS rolled,
+               coalesce(sum(long) FILTER (WHERE start >= :first), 0) AS long
+        FROM buckets WHERE site_id = :site_id AND grain = :grain AND dimension = 'all'
+             AND (NOT bot OR :grain = 'minute') AND start > :before AND start < :end
+    ) AS b CROSS JOIN (
+        SELECT coalesce(array_agg(hour) FILTER (
+                   WHERE seq > 0 AND (:grain <> 'hour' OR rolled <> seq) AND hour > :first - interval '1 hour'
+               ), '{}') AS dirty,
+               coalesce(array_agg(hour) FILTER (
+                   WHERE rolled <> seq AND hour >= date_trunc('day', CAST(:first AS timestamptz), 'UTC')
+               ), '{}') AS stale
+        FROM dirty_hours WHERE site_id = :site_id AND hour < :end
+             AND hour >= date_trunc('day', CAST(:first AS timestamptz) - interval '1 hour', 'UTC')
+    ) AS d
+    WHERE s.id = :site_id
+    """
+)
+_PARTITIONED_SINCE: Final = sa.text(
+    """
+    /* visit_queries.partitioned_since */
+    SELECT min(to_date(right(c.relname, 8), 'YYYYMMDD'))
+    FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'visits'::regclass
     """
 )
 
@@ -250,10 +260,9 @@ class Plan:
         rollup = self._rollup()
         is_native = (found.timezone or str(zone)) == str(query.zone)
         everything = [(1, len(bounds))]
-        raw_since = max(filter(None, (found.raw_since, _midnight(found.partitioned_since))), default=None)
         is_kept = self._grain is Grain.DAY or query.start >= found.now - KEPT[self._grain]
         if rollup is None or not is_native or not is_kept:
-            self._refuse_forgotten(connection, query.start, raw_since)
+            self._refuse_forgotten(connection, query.start, found.now, found.retention_days)
             self._slices = everything
             return
         rolled = self._known = set(found.rolled)
@@ -270,7 +279,7 @@ class Plan:
         self._rolled = [start for start in bounds if start in rolled and start not in apart]
         if found.long and len(set(self._groups)) < len(bounds):
             # Sums over days would be wrong for visits that last for days (schema: buckets.long).
-            self._refuse_forgotten(connection, query.start, raw_since)
+            self._refuse_forgotten(connection, query.start, found.now, found.retention_days)
             self._rolled, self._slices = [], everything
             return
         self._slices = _runs(wanted)
@@ -280,7 +289,8 @@ class Plan:
             self._rolled = [start for start in self._rolled if start not in covered]
             self._slices = [(first, last)]
         if self._slices:
-            self._refuse_forgotten(connection, bounds[self._slices[0][0] - 1], raw_since)
+            start = bounds[self._slices[0][0] - 1]
+            self._refuse_forgotten(connection, start, found.now, found.retention_days)
         self._take_weeks(found.weeks, dirty)
 
     def _of_rollups(self) -> Rollups | None:
@@ -323,8 +333,16 @@ class Plan:
                 told.update(bounds[first : last + 1])
         self._rolled = [start for start in self._rolled if start not in told]
 
-    def _refuse_forgotten(self, connection: sa.Connection, start: datetime, since: datetime | None) -> None:
-        """Refuse to read visits from `start` on when they are kept from `since` on and rollups know of earlier ones."""
+    def _refuse_forgotten(
+        self, connection: sa.Connection, start: datetime, now: datetime, retention_days: int | None
+    ) -> None:
+        """Refuse to read visits from `start` on when they are kept from a later time on and rollups know of earlier
+        ones. Those of the last day are always kept."""
+        if start >= now - timedelta(days=1):
+            return
+        partitioned_since = _midnight(connection.scalar(_PARTITIONED_SINCE))
+        raw_since = now - timedelta(days=retention_days) if retention_days else None
+        since = max(filter(None, (raw_since, partitioned_since)), default=None)
         if since is None or start >= since:
             return
         values = {"site_id": self._query.site_id, "start": start, "since": since}
