@@ -19,7 +19,7 @@ from maicivy.core.events import Event
 from maicivy.core.visits import SLOT_S
 from maicivy.storage.schema import HAS_PROPERTIES_SQL
 from maicivy.storage.segments.block import COLUMNS, OF_PROPERTIES, Block
-from maicivy.storage.segments.keeping import keep
+from maicivy.storage.segments.keeping import keep, stored_ids
 from maicivy.storage.segments.keeping import stored as stored_blocks
 from maicivy.storage.segments.loading import load, load_crossing, load_day
 from maicivy.storage.segments.properties import Stays, attach
@@ -210,12 +210,12 @@ def test_only_events_with_wanted_properties_are_told(engine: Engine, site: int) 
 def test_what_is_kept_of_properties_is_read_again(engine: Engine, site: int) -> None:
     midnight = TOMORROW - timedelta(days=1)
     block = block_of(engine, site, some_events(site, 4))
-    bounds = midnight, TOMORROW
     with engine.begin() as connection:
         for each in (block, load(connection, site, [NOON], COLUMNS, ["p", "q"])[0], block):
             keep(connection, site, midnight, Grain.DAY, each)
-        (again,) = stored_blocks(connection, site, *bounds, COLUMNS, ["p", "q", "r", "s", "t"])
-        (some,) = stored_blocks(connection, site, *bounds, [OF_PROPERTIES], ["q"])
+        listed = stored_ids(connection, site, DAY, DAY, ())
+        (again,) = stored_blocks(connection, site, listed, COLUMNS, ["p", "q", "r", "s", "t"])
+        (some,) = stored_blocks(connection, site, listed, [OF_PROPERTIES], ["q"])
     assert told_by(engine, again) == told_by(engine, block)
     assert list(some.properties) == ["q"]
     assert some.properties["q"].values == block.properties["q"].values
