@@ -25,11 +25,11 @@ from maicivy.core.query import (
     Query,
 )
 from maicivy.errors import Refusal
-from maicivy.storage.segments.answering import answered, is_answerable
+from maicivy.storage.segments.answering import Fresh, answered, is_answerable
 from maicivy.storage.visit_filters import Values, event_dimensions, is_one_value, names, split
 from maicivy.storage.visit_hits import Named, named_actions, named_events
 from maicivy.storage.visit_question import ENGAGED, PARTS, Question, Slice
-from maicivy.storage.visit_rollups import Rollups
+from maicivy.storage.visit_rollups import FIRSTS, Rollups
 from maicivy.storage.visit_sql import Relation
 from maicivy.storage.visit_sums import added_up
 
@@ -204,18 +204,15 @@ class Plan:
         # Beside a filter on visits Postgres would count them first, in all visits.
         return None if of_visits is not None else named_actions(connection, query.site_id, of_events)
 
-    def _answered(self, connection: sa.Connection, read: Sequence[Slice]) -> list[str]:
-        """SELECTs of the figures of slices by group and dimensions: out of segments where these can tell, else out of
-        visits or stored events."""
+    def _answered(self, connection: sa.Connection, read: Sequence[Slice]) -> list[Fresh | str]:
+        """The figures of slices by group and dimensions: out of segments where these can tell, else SELECTs of them out
+        of visits or stored events."""
         query = self._query
         bots = None if query.include_bots else False
         with_visitors = "visitors" in query.metrics
         question = Question(query.site_id, self._dimensions, query.filter, bots, self._raw, self._sums)
         if len(self._stale) <= MAX_STALE and all(is_answerable(question, part) for part in read):
-            return [
-                answered(connection, question, part, self._stale, self.values, with_visitors=with_visitors)
-                for part in read
-            ]
+            return [answered(connection, question, part, self._stale, with_visitors=with_visitors) for part in read]
         named = self._name(connection, is_aligned=read[0].is_aligned)
         question = msgspec.structs.replace(question, named=named)
         return [
@@ -387,7 +384,14 @@ class Plan:
             return None
         figures = ["touches", "visitors", *sorted(self._sums)]
         shown = ", ".join(figures)
-        parts = [f"SELECT d0, {shown}, 0 AS told, 0 AS least FROM ({part}) AS part" for part in self._fresh]
+        parts = []
+        edges = ["SELECT coalesce(sum(told), 0) AS told, coalesce(sum(least), 0) AS least FROM cut"]
+        for part in self._fresh:
+            select = part if isinstance(part, str) else part.select(values, FIRSTS)
+            least = None if isinstance(part, str) else part.least(FIRSTS)
+            edge = f"{int(least is not None)} AS told, {least or 0:d} AS least"
+            parts.append(f"SELECT d0, {shown}, {edge} FROM ({select}) AS part")
+            edges.append(f"SELECT {edge}")
         parts.append(f"SELECT d0, {shown}, told, least FROM ({rollups.firsts('cut')}) AS part")
         sums = ", ".join(f"sum({name}) AS {name}" for name in [*figures, "told", "least"])
         columns = ["d0 AS k0", *(f"{_FORMULAS[metric]} AS m{n}" for n, metric in enumerate(query.metrics)), "visitors"]
@@ -395,7 +399,9 @@ class Plan:
         together = " UNION ALL ".join(parts)
         return f"""/* visit_queries.ask */
             WITH cut AS MATERIALIZED ({rollups.cut()}),
-            edges AS MATERIALIZED (SELECT sum(told) AS told, sum(least) AS least FROM cut),
+            edges AS MATERIALIZED (
+                SELECT sum(told) AS told, sum(least) AS least FROM ({" UNION ALL ".join(edges)}) AS e
+            ),
             grouped AS MATERIALIZED (
                 SELECT d0, {sums} FROM ({together}) AS parts GROUP BY d0 HAVING sum(touches) > 0
             ), first_rows AS MATERIALIZED (
@@ -420,7 +426,7 @@ class Plan:
         keys = (["grp"] if self._time else []) + self._dims
         if self._rollups is not None and not self._fresh:
             return self._rollups.figures() + (" HAVING sum(visits) > 0" if keys else "")
-        parts = list(self._fresh)
+        parts = [part if isinstance(part, str) else part.select(self.values) for part in self._fresh]
         if self._rollups is not None:
             parts.append(self._rollups.figures())
         if not parts:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import TypeVar
 
+import msgspec
 import sqlalchemy as sa
 
 from maicivy.storage.segments.figures import OF_SINGLE, Figures, columns, properties, work_out
@@ -12,6 +14,50 @@ from maicivy.storage.segments.lookups import Lookup
 from maicivy.storage.segments.reading import Reading, Wanted
 from maicivy.storage.visit_filters import Values
 from maicivy.storage.visit_question import ENGAGED, Question, Slice
+
+T = TypeVar("T")
+
+
+class Fresh(msgspec.Struct, frozen=True):
+    """Figures that were worked out over a slice."""
+
+    question: Question
+    figures: Figures
+
+    def select(self, values: Values, most: int | None = None) -> str:
+        """A SELECT of `grp`, the dimensions, `visitors`, `touches` and the sums, as `visit_sums.added_up` makes them,
+        bound to `values`; of the rows with the most visitors, if there are more than `most`."""
+        question, figures = self.question, self.figures
+        first = self._first(most)
+        names = ["visitors", "touches", *figures.sums]
+        numbers = [
+            "NULL::bigint[]"
+            if each is None
+            else values.bind(f"{{{','.join(map(str, _taken(each, first)))}}}", "bigint[]")
+            for each in (figures.visitors, figures.touches, *figures.sums.values())
+        ]
+        texts = [values.bind(_taken(some, first), "text[]") for some in figures.values]
+        columns_ = ", ".join([*question.dims, *names])
+        groups = set(figures.groups)
+        if len(groups) > 1:
+            given, grp = [values.bind(_taken(figures.groups, first), "timestamptz[]")], "grp"
+            columns_ = f"grp, {columns_}"
+        else:
+            given, grp = [], f"{values.bind(groups.pop() if groups else None, 'timestamptz')} AS grp"
+        shown = ", ".join([grp, *question.dims, *names])
+        return f"SELECT {shown} FROM unnest({', '.join([*given, *texts, *numbers])}) AS worked_out ({columns_})"
+
+    def least(self, most: int) -> int | None:
+        """The visitors of the last row of `select`; None where there are no others."""
+        first = self._first(most)
+        return None if first is None or self.figures.visitors is None else self.figures.visitors[first[-1]]
+
+    def _first(self, most: int | None) -> list[int] | None:
+        """The places of the rows with the most visitors, in their order; None: all."""
+        visitors = self.figures.visitors
+        if most is None or visitors is None or len(visitors) <= most:
+            return None
+        return sorted(range(len(visitors)), key=visitors.__getitem__, reverse=True)[:most]
 
 
 def is_answerable(question: Question, part: Slice) -> bool:
@@ -24,12 +70,10 @@ def answered(
     question: Question,
     part: Slice,
     stale: Collection[datetime],
-    values: Values,
     *,
     with_visitors: bool,
-) -> str:
-    """A SELECT of `grp`, the dimensions, `visitors`, `touches` and the sums, as `visit_sums.added_up` makes them; all
-    that is in it is bound to `values`. `stale`: UTC hours of the slice's days whose segments are not up to date."""
+) -> Fresh:
+    """The figures of a slice. `stale`: UTC hours of its days whose segments are not up to date."""
     wanted = Wanted(
         frozenset(columns(question, with_visitors=with_visitors)),
         frozenset((OF_SINGLE,) if with_visitors else ()),
@@ -37,22 +81,8 @@ def answered(
     )
     reading = Reading(connection, question.site_id, part.slice_start, part.slice_end, stale, wanted)
     lookup = Lookup(connection, question, reading.lists)
-    return _select(question, work_out(question, part, reading.chunks(), lookup, with_visitors=with_visitors), values)
+    return Fresh(question, work_out(question, part, reading.chunks(), lookup, with_visitors=with_visitors))
 
 
-def _select(question: Question, figures: Figures, values: Values) -> str:
-    names = ["visitors", "touches", *figures.sums]
-    numbers = [
-        "NULL::bigint[]" if each is None else values.bind(f"{{{','.join(map(str, each))}}}", "bigint[]")
-        for each in (figures.visitors, figures.touches, *figures.sums.values())
-    ]
-    texts = [values.bind(some, "text[]") for some in figures.values]
-    columns_ = ", ".join([*question.dims, *names])
-    groups = set(figures.groups)
-    if len(groups) > 1:
-        given, grp = [values.bind(figures.groups, "timestamptz[]")], "grp"
-        columns_ = f"grp, {columns_}"
-    else:
-        given, grp = [], f"{values.bind(groups.pop() if groups else None, 'timestamptz')} AS grp"
-    shown = ", ".join([grp, *question.dims, *names])
-    return f"SELECT {shown} FROM unnest({', '.join([*given, *texts, *numbers])}) AS worked_out ({columns_})"
+def _taken(column: list[T], places: list[int] | None) -> list[T]:
+    return column if places is None else [column[place] for place in places]
