@@ -27,17 +27,17 @@ DAY = timedelta(days=1)
 DAYS = 4
 NOW = START + (DAYS - 0.5) * DAY
 BROWSER = Traits(user_agent="Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
-PAGES = 9
+PAGES = 10
 ORDERS = ((), (("pageviews", "asc"),), (("event:page", "desc"),))
 
 
 def views(weights: list[int]) -> list[Event]:
-    """Of each day until now, sixty visitors on one page or two."""
+    """Of each day until now, sixty visitors on one page or two; without weights on one after the other."""
     chance = random.Random(7)
     made = []
     for n in range(60 * DAYS):
         at = START + n // 60 * DAY + chance.random() * (DAY / 2)
-        for page in {*chance.choices(range(PAGES), weights, k=2)}:
+        for page in {*chance.choices(range(PAGES), weights, k=2)} if weights else {n % PAGES}:
             view = event(visitor=n, at=at, page_url=f"/{page}")
             made.append(msgspec.structs.replace(view, traits=BROWSER, visitor_id=visitor_id(n, at)))
     return made
@@ -49,8 +49,9 @@ def views(weights: list[int]) -> list[Event]:
         ([3**n for n in range(PAGES)], {True, False}),
         ([1] * PAGES, {True, False}),
         ([1, 1] + [0] * (PAGES - 2), {True}),
+        ([], {True, False}),
     ],
-    ids=["skewed", "even", "two pages"],
+    ids=["skewed", "even", "two pages", "all alike"],
 )
 def test_first_rows_are_those_of_all(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, weights: list[int], outcomes: set[bool]
