@@ -112,7 +112,7 @@ SCENE = Scene(
         "questions": f"questions to the query engine, {EVENTS:,} events, uncached, new connections",
         "filters": "the same with filters",
         "cached": "the same questions once more, from the cache",
-        "disk-visits": "disk per event after 90 days: events, visits, rollups, dictionaries, indexes",
+        "disk-visits": "disk per event after 90 days: events, visits, segments, rollups, dictionaries, indexes",
     },
     measure,
 )
