@@ -22,8 +22,9 @@ from maicivy.metrics import DATABASE_DURATION, timed
 from maicivy.storage.bucket_sql import FIGURES, fill
 from maicivy.storage.connections import postgres_errors
 from maicivy.storage.segments.making import UNFINISHED, SegmentMaker, midnight_of
-from maicivy.storage.visit_plan import KEPT, REACH
 from maicivy.storage.visit_question import Slice
+from maicivy.storage.visit_sql import REACH
+from maicivy.storage.visit_tiers import KEPT
 from maicivy.storage.weeks import drop_weeks, make_weeks
 
 STATEMENT_TIMEOUT: Final = "5min"

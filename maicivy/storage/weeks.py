@@ -20,8 +20,8 @@ import sqlalchemy as sa
 from maicivy.core.buckets import Grain, start_of, starts
 from maicivy.metrics import DATABASE_DURATION, timed
 from maicivy.storage.bucket_sql import AGAIN, FIGURES
-from maicivy.storage.visit_plan import KEPT, ROLLED_UP
 from maicivy.storage.visit_question import WHOLE
+from maicivy.storage.visit_tiers import KEPT, ROLLED_UP
 
 AT_ONCE: Final = 10
 """Weeks that one refresh makes of a site; an installation that has years of days gets its weeks by and by."""

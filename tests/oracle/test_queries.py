@@ -20,8 +20,8 @@ from sqlalchemy import Engine
 from maicivy.core.events import Event, Traits
 from maicivy.core.query import Query, Rows
 from maicivy.queries import Queries
-from maicivy.storage.visit_plan import KEPT
 from maicivy.storage.visit_queries import PostgresVisitQueries
+from maicivy.storage.visit_tiers import KEPT
 from tests.events import NOON, event
 from tests.log_import.logs import BOT, FIREFOX
 from tests.oracle.comparison import assert_same

@@ -17,8 +17,8 @@ from maicivy.storage import buckets as module
 from maicivy.storage import weeks
 from maicivy.storage.buckets import Buckets
 from maicivy.storage.event_store import PostgresEventStore
-from maicivy.storage.visit_plan import KEPT
 from maicivy.storage.visit_queries import PostgresVisitQueries
+from maicivy.storage.visit_tiers import KEPT
 from tests.events import event, visitor_id
 from tests.oracle.store import send
 
