@@ -50,7 +50,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def stages(settings: Settings, home: DataDir, environ: Mapping[str, str], *, demo: bool) -> list[Stage]:
     """What runs, in the order in which it is started: each stage needs only those before it."""
-    environ = {**environ, "MAICIVY_DATA_DIR": str(settings.data_dir)} | ({"MAICIVY_DEMO": "1"} if demo else {})
+    # NumPy brings a library for matrices, which would start a thread for each core and process; there are no matrices.
+    environ = {"OPENBLAS_NUM_THREADS": "1", **environ, "MAICIVY_DATA_DIR": str(settings.data_dir)}
+    environ |= {"MAICIVY_DEMO": "1"} if demo else {}
     worker_is_ready, beat_is_ready = home.run / "worker.ready", home.run / "beat.ready"  # touched in workers/
 
     def python(*arguments: str, log: Path | None = None) -> Command:
