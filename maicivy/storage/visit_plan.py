@@ -20,6 +20,7 @@ from maicivy.core.query import (
     Query,
 )
 from maicivy.storage.segments.answering import Fresh, answered, is_answerable
+from maicivy.storage.segments.dictionaries import Dictionaries
 from maicivy.storage.visit_filters import Values, event_dimensions, split
 from maicivy.storage.visit_hits import Named, named_actions, named_events
 from maicivy.storage.visit_question import ENGAGED, Question, Slice
@@ -73,7 +74,9 @@ _BY_DAY: Final = "sum of the visitors of each day: ids rotate at 00:00 UTC"
 class Plan:
     """What is read from where for one question, and the statement that does it."""
 
-    def __init__(self, connection: sa.Connection, query: Query, zone: ZoneInfo) -> None:
+    def __init__(
+        self, connection: sa.Connection, query: Query, zone: ZoneInfo, dictionaries: Dictionaries | None = None
+    ) -> None:
         self._query = query
         self.values = Values()
         self._time = next((name for name in query.dimensions if name.startswith("time:")), None)
@@ -82,6 +85,7 @@ class Plan:
         self._sums = frozenset(name for metric in query.metrics for name in _NEEDS[metric])
         self._tiers = tiers = Tiers(connection, query, zone, self._sums)
         self.seq = tiers.seq
+        self._memory = (dictionaries or Dictionaries()).of(tiers.edition)
         self._rollups = self._of_rollups()
         self._fresh = self._answered(connection, tiers.slices)
 
@@ -117,7 +121,8 @@ class Plan:
         question = Question(query.site_id, self._dimensions, query.filter, bots, self._tiers.raw, self._sums)
         if len(self._tiers.stale) <= MAX_STALE and all(is_answerable(question, part) for part in read):
             return [
-                answered(connection, question, part, self._tiers.stale, with_visitors=with_visitors) for part in read
+                answered(connection, question, part, self._tiers.stale, self._memory, with_visitors=with_visitors)
+                for part in read
             ]
         named = self._name(connection, is_aligned=read[0].is_aligned)
         question = msgspec.structs.replace(question, named=named)

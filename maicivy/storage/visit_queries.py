@@ -19,6 +19,7 @@ from maicivy.errors import Refusal, Unavailable
 from maicivy.metrics import DATABASE_DURATION, timed
 from maicivy.storage.connections import postgres_errors
 from maicivy.storage.pulse import Pulse
+from maicivy.storage.segments.dictionaries import Dictionaries
 from maicivy.storage.visit_plan import Plan
 
 STATEMENT_TIMEOUT_S: Final = 10
@@ -50,6 +51,7 @@ class PostgresVisitQueries:
         self._engine = engine.execution_options(isolation_level="REPEATABLE READ")
         self._zone = zone
         self._pulse = Pulse(engine)
+        self._dictionaries = Dictionaries()
         self._places = threading.BoundedSemaphore(AT_ONCE)
 
     def ask(self, query: Query) -> Rows:
@@ -95,13 +97,13 @@ class PostgresVisitQueries:
         """What Postgres does to answer, with times: for whoever tunes it."""
         with self._engine.begin() as connection:
             connection.execute(sa.text(_LIMITS))
-            plan = Plan(connection, query, self._zone)
+            plan = Plan(connection, query, self._zone, self._dictionaries)
             lines = connection.execute(sa.text(f"EXPLAIN (ANALYZE, BUFFERS) {plan.statement()}"), plan.values.bound)
             return "\n".join(line for (line,) in lines)
 
     def _answer(self, connection: sa.Connection, query: Query) -> Rows:
         connection.execute(sa.text(_LIMITS))
-        plan = Plan(connection, query, self._zone)
+        plan = Plan(connection, query, self._zone, self._dictionaries)
         result = _result(connection, plan)
         width, end = len(query.dimensions), len(query.dimensions) + len(query.metrics)
         total = None

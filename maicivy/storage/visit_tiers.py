@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from maicivy.core.buckets import Grain, is_aligned, start_of, starts
 from maicivy.core.query import EVENT_DIMENSIONS, PROPERTY, VISIT_DIMENSIONS, Query
 from maicivy.errors import Refusal
+from maicivy.storage.segments.dictionaries import Edition
 from maicivy.storage.visit_filters import is_one_value, names
 from maicivy.storage.visit_question import PARTS, Slice
 
@@ -51,11 +52,12 @@ _FORGOTTEN: Final = sa.text(
 _STANDING: Final = sa.text(
     """
     /* visit_queries.standing */
-    SELECT (SELECT seq FROM ledger) AS seq, b.rolled, b.long, d.dirty, d.stale,
+    SELECT l.seq, l.dictionary_version, concat(pg_postmaster_start_time(), ' ', 'clients'::regclass::oid) AS database,
+           b.rolled, b.long, d.dirty, d.stale,
            ARRAY(SELECT start FROM buckets WHERE :with_weeks AND site_id = :site_id AND grain = 'week'
                  AND dimension = 'all' AND NOT bot AND start >= :first AND start < :end) AS weeks,
            s.timezone, s.retention_days, now() AS now
-    FROM sites s CROSS JOIN (
+    FROM sites s CROSS JOIN ledger AS l CROSS JOIN (
         SELECT coalesce(array_agg(start), '{}') AS rolled,
                coalesce(sum(long) FILTER (WHERE start >= :first), 0) AS long
         FROM buckets WHERE site_id = :site_id AND grain = :grain AND dimension = 'all'
@@ -96,6 +98,7 @@ class Tiers:
         raw: and if not from segments, then from stored events.
         stale: UTC hours, of the days of all buckets, whose segments are not up to date.
         seq: the number in the ledger that all this is true for.
+        edition: of the dictionaries that ids of visits stand in; another server or another table is another database.
     """
 
     def __init__(self, connection: sa.Connection, query: Query, zone: ZoneInfo, sums: frozenset[str]) -> None:
@@ -177,6 +180,7 @@ class Tiers:
             },
         ).one()
         self.seq = found.seq
+        self.edition = Edition(found.database, found.dictionary_version)
         self.stale = found.stale
         is_native = (found.timezone or str(zone)) == str(query.zone)
         everything = [(1, len(bounds))]

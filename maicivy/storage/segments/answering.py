@@ -9,6 +9,7 @@ from typing import TypeVar
 import msgspec
 import sqlalchemy as sa
 
+from maicivy.storage.segments.dictionaries import Memory
 from maicivy.storage.segments.figures import OF_SINGLE, Figures, columns, properties, work_out
 from maicivy.storage.segments.lookups import Lookup
 from maicivy.storage.segments.reading import Reading, Wanted
@@ -70,17 +71,19 @@ def answered(
     question: Question,
     part: Slice,
     stale: Collection[datetime],
+    memory: Memory,
     *,
     with_visitors: bool,
 ) -> Fresh:
-    """The figures of a slice. `stale`: UTC hours of its days whose segments are not up to date."""
+    """The figures of a slice. `stale`: UTC hours of its days whose segments are not up to date; `memory`: of the
+    edition that the connection's snapshot shows."""
     wanted = Wanted(
         frozenset(columns(question, with_visitors=with_visitors)),
         frozenset((OF_SINGLE,) if with_visitors else ()),
         frozenset(properties(question)),
     )
     reading = Reading(connection, question.site_id, part.slice_start, part.slice_end, stale, wanted)
-    lookup = Lookup(connection, question, reading.lists)
+    lookup = Lookup(connection, question, reading.lists, memory)
     return Fresh(question, work_out(question, part, reading.chunks(), lookup, with_visitors=with_visitors))
 
 

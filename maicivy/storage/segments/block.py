@@ -8,7 +8,6 @@ Times are quarters of an hour (`core.visits.SLOT_S`). Visits that do not count, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -115,10 +114,3 @@ def coded(ids: Column) -> tuple[Column, Column]:
     """The ids that occur, ascending, and for each id its place among them."""
     found, codes = np.unique(ids, return_inverse=True)
     return found, codes
-
-
-def joined_ids(blocks: Iterable[Mapping[str, Column]], table: str) -> Column:
-    """All ids of a dictionary table that lists of blocks name."""
-    names = [name for name in LISTS if (CODED | {"action": "actions"})[name] == table]
-    found = [ids[name] for ids in blocks for name in names if name in ids]
-    return np.unique(np.concatenate(found)) if found else np.zeros(0, np.uint32)
