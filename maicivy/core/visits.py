@@ -12,7 +12,7 @@ earlier. A visit of engagement alone does not count as a visit: `events` is 0.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import IntFlag
 from typing import Final, NamedTuple, TypeAlias
 
@@ -204,6 +204,11 @@ def joined(visits: Iterable[Visit]) -> list[Visit]:
         else:
             done.append(visit)
     return done
+
+
+def midnight_of(moment: datetime) -> datetime:
+    """When the UTC day of an aware time began."""
+    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def slot_of(moment: datetime) -> int:

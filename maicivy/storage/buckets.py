@@ -18,10 +18,11 @@ import sqlalchemy as sa
 
 from maicivy.core.buckets import Grain, starts
 from maicivy.core.sites import visits_kept_from
+from maicivy.core.visits import midnight_of
 from maicivy.metrics import DATABASE_DURATION, timed
 from maicivy.storage.bucket_sql import FIGURES, fill
 from maicivy.storage.connections import postgres_errors
-from maicivy.storage.segments.making import UNFINISHED, SegmentMaker, midnight_of
+from maicivy.storage.segments.making import UNFINISHED, SegmentMaker
 from maicivy.storage.visit_question import Slice
 from maicivy.storage.visit_sql import REACH
 from maicivy.storage.visit_tiers import KEPT

@@ -77,6 +77,13 @@ def postgres_errors() -> Iterator[None]:
         raise Unavailable("postgres", _reason(error)) from error
 
 
+def driver_connection(connection: sa.Connection) -> psycopg.Connection[Any]:
+    """The driver's connection, in the same transaction: for COPY, and for bytes as they come."""
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, psycopg.Connection)
+    return raw
+
+
 def _reason(error: BaseException) -> str:
     """First line of the driver's message and its SQLSTATE; never the row that it quotes."""
     state = getattr(error, "sqlstate", None)

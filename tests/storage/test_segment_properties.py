@@ -18,11 +18,12 @@ from maicivy.core.buckets import Grain
 from maicivy.core.events import Event
 from maicivy.core.visits import SLOT_S
 from maicivy.storage.schema import HAS_PROPERTIES_SQL
+from maicivy.storage.segments.attributes import Stays
 from maicivy.storage.segments.block import COLUMNS, OF_PROPERTIES, Block
 from maicivy.storage.segments.keeping import keep, stored_ids
 from maicivy.storage.segments.keeping import stored as stored_blocks
 from maicivy.storage.segments.loading import load, load_crossing, load_day
-from maicivy.storage.segments.properties import Stays, attach
+from maicivy.storage.segments.properties import attach
 from maicivy.storage.visit_happenings import STORED
 from tests.events import NOON, event, visitor_id
 from tests.oracle.store import new_sites, send, store_of

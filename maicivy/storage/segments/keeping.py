@@ -16,7 +16,8 @@ import psycopg
 import sqlalchemy as sa
 
 from maicivy.core.buckets import Grain
-from maicivy.core.visits import SLOT_S
+from maicivy.core.visits import slot_of
+from maicivy.storage.connections import driver_connection
 from maicivy.storage.segments.block import (
     COLUMNS,
     ELEMENTS,
@@ -29,7 +30,6 @@ from maicivy.storage.segments.block import (
     packed,
     unpacked,
 )
-from maicivy.storage.segments.loading import driver_connection
 
 AT_ONCE: Final = 300_000
 """Visits of which segments are read at once, or one segment with more."""
@@ -160,8 +160,7 @@ def _block(row: Sequence[Any], names: Sequence[str], ids: Sequence[str], propert
         for n, name in enumerate(names)
     }
     lists = {name: _ids(data[len(names) + n]) for n, name in enumerate(ids)}
-    base = int(start.timestamp()) // SLOT_S
-    return Block(base, sizes["visits"], columns, lists, properties, grain == Grain.DAY)
+    return Block(slot_of(start), sizes["visits"], columns, lists, properties, grain == Grain.DAY)
 
 
 def _properties(

@@ -19,9 +19,9 @@ import psycopg.pq
 import sqlalchemy as sa
 
 from maicivy.core.query import PROPERTY, Filter, Match, Not
+from maicivy.storage.connections import driver_connection
 from maicivy.storage.segments.block import CODED, LISTS, Column
 from maicivy.storage.segments.dictionaries import EMPTY, UNKNOWN, Memory, Table
-from maicivy.storage.segments.loading import driver_connection
 from maicivy.storage.visit_filters import OF_EVENTS, OF_VISITS, Values, matching
 from maicivy.storage.visit_question import Question
 

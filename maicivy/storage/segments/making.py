@@ -14,6 +14,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from maicivy.core.buckets import Grain
+from maicivy.core.visits import midnight_of
 from maicivy.metrics import DATABASE_DURATION, timed
 from maicivy.storage.segments.keeping import drop_day, keep
 from maicivy.storage.segments.loading import load_day, load_hours
@@ -79,11 +80,6 @@ class SegmentMaker:
                 keep(connection, self._site_id, start, Grain.DAY, load_day(connection, self._site_id, day))
                 drop_day(connection, day, self._site_id, Grain.HOUR)
             self._made.add(start)
-
-
-def midnight_of(moment: datetime) -> datetime:
-    """When the UTC day of a moment began."""
-    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _be_patient(connection: sa.Connection) -> None:

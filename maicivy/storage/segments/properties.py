@@ -8,7 +8,7 @@ visits: an event without an element is left out, and so are more than its elemen
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -17,17 +17,15 @@ import psycopg
 import sqlalchemy as sa
 
 from maicivy.core.query_filters import MAX_PROPERTY_CHARS
-from maicivy.core.visits import SLOT_S, slot_of
 from maicivy.enrichment import action_at
+from maicivy.storage.connections import driver_connection
 from maicivy.storage.schema import HAS_PROPERTIES_SQL
+from maicivy.storage.segments.attributes import EPOCH, Stays, slots_of
 from maicivy.storage.segments.block import OF_PROPERTIES, Block, Column, Property, coded
 
 Listed: TypeAlias = tuple[str, str, bytes]
 """Two texts, and the numbers of the events that have them."""
 
-_SLOT_US: Final = SLOT_S * 1_000_000
-_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)  # of timestamptz; a quarter of an hour began then
-_EPOCH_SLOT: Final = slot_of(_EPOCH)
 _NUMBER: Final = np.dtype(">i4")
 _EVENT: Final = np.dtype([("number", _NUMBER), ("visitor", ">u8"), ("at", ">i8")])
 _NONE: Final = -1
@@ -59,15 +57,6 @@ _ALL: Final = _lists("", f"length(p.key) BETWEEN 1 AND {MAX_PROPERTY_CHARS:d}")
 _NAMED: Final = _lists(" AND event_data ?| %(names)s", "p.key = ANY (%(names)s)")
 
 
-class Stays(msgspec.Struct, frozen=True):
-    """Visits of a block, in its order: the lower 64 bits of the visitor's id (unsigned), and when each began and ended,
-    in us from 2000, UTC."""
-
-    visitors: Column
-    started: Column
-    ended: Column
-
-
 def attach(
     connection: sa.Connection, site_id: int, block: Block, stays: Stays, names: Collection[str] | None = None
 ) -> Block:
@@ -80,9 +69,7 @@ def attach(
     """
     if not block.visits or (names is not None and not names):
         return _with(block, np.zeros(0, np.int64), {})
-    raw = connection.connection.driver_connection
-    assert isinstance(raw, psycopg.Connection)
-    with raw.cursor(binary=True) as cursor:
+    with driver_connection(connection).cursor(binary=True) as cursor:
         events, actions, listed = _read(cursor, site_id, stays, names)
         action_ids = _action_ids(cursor, site_id, len(events), actions)
     visits = _visits_of(stays, events)
@@ -102,8 +89,8 @@ def _read(
     """Whose the events are and when they were, by number; their types and pages; their properties."""
     values = {
         "site_id": site_id,
-        "first": _EPOCH + timedelta(microseconds=int(stays.started.min())),
-        "last": _EPOCH + timedelta(microseconds=int(stays.ended.max())),
+        "first": EPOCH + timedelta(microseconds=int(stays.started.min())),
+        "last": EPOCH + timedelta(microseconds=int(stays.ended.max())),
         "names": list(names or ()),
     }
     cursor.execute(_ALL if names is None else _NAMED, values)
@@ -147,7 +134,7 @@ def _elements_of(block: Block, events: Column, visits: Column, action_ids: Colum
         return np.full(len(events), _NONE)
     ids = block.ids["action"].astype(np.int64)
     keys = whose[elements], at[elements], ids[action[elements]]
-    slots = events["at"].astype(np.int64) // _SLOT_US + _EPOCH_SLOT
+    slots = slots_of(events["at"].astype(np.int64))
     wanted = visits, slots - block.base - begin[visits], action_ids
     places = _last_until(keys, wanted)
     is_its = np.logical_and.reduce([key[places] == each for key, each in zip(keys, wanted, strict=True)])

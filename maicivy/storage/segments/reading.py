@@ -11,7 +11,7 @@ import msgspec
 import sqlalchemy as sa
 
 from maicivy.core.buckets import Grain
-from maicivy.core.visits import SLOT_S
+from maicivy.core.visits import SLOT_S, midnight_of, slot_of
 from maicivy.storage.segments.block import LISTS, Block, Column
 from maicivy.storage.segments.keeping import Listed, stored, stored_ids
 from maicivy.storage.segments.loading import load, load_crossing
@@ -51,14 +51,14 @@ class Reading:
         self._site_id = site_id
         self._wanted = wanted
         self._end = end
-        first, last = _midnight(start), _midnight(end - timedelta(microseconds=1))
+        first, last = midnight_of(start), midnight_of(end - timedelta(microseconds=1))
         self._stale = {hour.astimezone(UTC) for hour in stale if first <= hour < end}
         self._listed = stored_ids(
             connection, site_id, first.date(), last.date(), [name for name in LISTS if name in wanted.columns]
         )
         every = wanted.columns | wanted.apart
         loaded = load(connection, site_id, self._stale, every, wanted.properties) if self._stale else []
-        self._loaded = {_midnight(_moment(block.base)): [block] for block in loaded}
+        self._loaded = {midnight_of(_moment(block.base)): [block] for block in loaded}
         crossing = load_crossing(connection, site_id, first, every, wanted.properties)
         if crossing is not None:
             self._loaded[first] = [crossing, *self._loaded.get(first, [])]
@@ -70,14 +70,14 @@ class Reading:
 
     def chunks(self) -> Iterator[list[Block]]:
         """The blocks of each UTC day with any, ascending. With the first come visits that began earlier and go on."""
-        listed = {day: list(each) for day, each in groupby(self._listed, lambda each: _midnight(each.start))}
-        whole = {day for day, each in listed.items() if each[0].grain is Grain.DAY} - {*map(_midnight, self._stale)}
+        listed = {day: list(each) for day, each in groupby(self._listed, lambda each: midnight_of(each.start))}
+        whole = {day for day, each in listed.items() if each[0].grain is Grain.DAY} - {*map(midnight_of, self._stale)}
         for is_whole, run in groupby(sorted({*listed, *self._loaded}), whole.__contains__):
             days = list(run)
             chosen = [each for day in days for each in listed.get(day, ()) if self._is_wanted(each)]
             columns = self._wanted.columns if is_whole else self._wanted.columns | self._wanted.apart
             found = stored(self._connection, self._site_id, chosen, columns, self._wanted.properties)
-            by_day = groupby(map(self._up_to_date, found), lambda block: _midnight(_moment(block.base)))
+            by_day = groupby(map(self._up_to_date, found), lambda block: midnight_of(_moment(block.base)))
             blocks = next(by_day, None)
             for day in days:
                 chunk = list(self._loaded.get(day, ()))
@@ -97,14 +97,10 @@ class Reading:
 
 
 def _without(block: Block, hours: Collection[datetime]) -> Block:
-    begins = sorted(int(hour.timestamp()) // SLOT_S - block.base for hour in hours)
+    begins = sorted(slot_of(hour) - block.base for hour in hours)
     ranges = tuple((begin, begin + _SLOTS_OF_HOUR) for begin in begins)
     return msgspec.structs.replace(block, passed_over=ranges, is_whole=False)
 
 
 def _moment(slot: int) -> datetime:
     return datetime.fromtimestamp(slot * SLOT_S, UTC)
-
-
-def _midnight(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
