@@ -82,4 +82,6 @@ def downgrade() -> None:
     op.execute("DROP TABLE segment_properties")
     op.execute("DROP TABLE segments")
     op.execute("DELETE FROM dirty_hours WHERE seq = 0")
+    # Whoever knows no weeks leaves them as they are when a day of theirs changes.
+    op.execute("DELETE FROM buckets WHERE grain = 'week'")
     op.execute("COMMENT ON COLUMN dirty_hours.seq IS 'ledger number of the latest change'")

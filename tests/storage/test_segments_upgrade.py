@@ -58,6 +58,12 @@ def dirty(engine: Engine) -> list[float]:
         return [(hour - DAY) / HOUR for hour in hours]
 
 
+def weeks(engine: Engine) -> list[float]:
+    with engine.connect() as connection:
+        starts = connection.scalars(sa.text("SELECT start FROM buckets WHERE grain = 'week' AND dimension = 'all'"))
+        return [(start - DAY) / HOUR for start in starts]
+
+
 @pytest.fixture
 def upgraded(engine: Engine) -> Engine:
     """Two days that are over and one that goes on, without segments."""
@@ -103,3 +109,13 @@ def test_rollups_that_are_forgotten_before_that_are_made_with_them(upgraded: Eng
     assert answers(upgraded) == [(4, ("raw",))] * 3
     Buckets(upgraded, ZONE).refresh(NOW)
     assert (answers(upgraded), dirty(upgraded), check(upgraded)) == ([(4, tiers) for tiers in DAYS], [48, 50], 5)
+
+
+def test_weeks_are_gone_after_a_downgrade(engine: Engine) -> None:
+    send(store_of(engine), [[view(1, 1)]])
+    Buckets(engine, ZONE).refresh(DAY + 14 * 24 * HOUR)
+    assert weeks(engine) == [0]
+    migration = import_module("migrations.versions.0006_segments")
+    with engine.begin() as connection, Operations.context(MigrationContext.configure(connection)):
+        migration.downgrade()
+    assert weeks(engine) == []
