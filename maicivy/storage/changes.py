@@ -17,6 +17,7 @@ import psycopg
 import sqlalchemy as sa
 
 from maicivy.core.tallies import SiteTally, Tally
+from maicivy.storage.connections import driver_connection
 
 _TIMEOUT: Final = "SET LOCAL statement_timeout = '15min'"  # a repeat would take as long
 _LOCK: Final = "/* changes.begin */ SELECT seq, token, dictionary_version FROM ledger FOR UPDATE"
@@ -56,8 +57,6 @@ class Change:
 
 def patient_cursor(connection: sa.Connection) -> psycopg.Cursor[Any]:
     """The driver's cursor in the transaction of `connection`, with time for statements that read a whole day."""
-    raw = connection.connection.driver_connection
-    assert isinstance(raw, psycopg.Connection)
-    cursor = raw.cursor()
+    cursor = driver_connection(connection).cursor()
     cursor.execute(_TIMEOUT)
     return cursor

@@ -12,7 +12,7 @@ from typing import Any, Final
 import psycopg
 import sqlalchemy as sa
 
-from maicivy.storage.connections import postgres_errors
+from maicivy.storage.connections import driver_connection, postgres_errors
 from maicivy.storage.dimensions import Kind
 
 _TIMEOUT: Final = "SET LOCAL statement_timeout = '15min'"
@@ -59,8 +59,6 @@ def forget_disused(engine: sa.Engine) -> int:
 
 
 def _cursor(connection: sa.Connection) -> psycopg.Cursor[Any]:
-    raw = connection.connection.driver_connection
-    assert isinstance(raw, psycopg.Connection)
-    cursor = raw.cursor()
+    cursor = driver_connection(connection).cursor()
     cursor.execute(_TIMEOUT)
     return cursor

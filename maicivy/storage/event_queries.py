@@ -20,7 +20,7 @@ from maicivy.core.periods import day_bounds
 from maicivy.core.ports import StoredEvent
 from maicivy.core.urls import path_of
 from maicivy.metrics import DATABASE_DURATION, timed
-from maicivy.storage.connections import postgres_errors
+from maicivy.storage.connections import driver_connection, postgres_errors
 from maicivy.storage.pulse import Pulse
 from maicivy.storage.schema import HAS_POSITION_SQL, PATH_SQL, SECOND_SQL
 
@@ -126,8 +126,7 @@ def _latest(
 
 def _rows(connection: sa.Connection, statement: sa.TextClause, values: dict[str, object]) -> list[tuple[Any, ...]]:
     """What the driver says. By way of SQLAlchemy 50 events cost 0.30 ms of processor time, of which it took 0.13."""
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, psycopg.Connection)
+    driver = driver_connection(connection)
     try:
         return driver.execute(_for_driver(statement, connection.dialect), values).fetchall()
     except psycopg.OperationalError:

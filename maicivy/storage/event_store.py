@@ -28,7 +28,7 @@ from maicivy.core.ports import OutboxRow, Parcel, Stored
 from maicivy.core.tallies import SiteTally, Tally, tally
 from maicivy.errors import RejectedByDatabase, Unavailable
 from maicivy.metrics import DATABASE_DURATION, timed
-from maicivy.storage.connections import postgres_errors
+from maicivy.storage.connections import driver_connection, postgres_errors
 from maicivy.storage.labels import LabelBook
 from maicivy.storage.partitions import GENERATION_LOCK, Partitions
 from maicivy.storage.recount import Recount, snapshot
@@ -200,10 +200,8 @@ class _Transaction:
     """One storing transaction, in the order that the module's docstring gives."""
 
     def __init__(self, connection: sa.Connection, zone: ZoneInfo, labels: LabelBook, visits: VisitBook) -> None:
-        raw = connection.connection.driver_connection
-        assert isinstance(raw, psycopg.Connection)
         self._connection = connection
-        self._cursor = raw.cursor()
+        self._cursor = driver_connection(connection).cursor()
         self._zone = zone
         self._labels = labels
         self._visits = visits
