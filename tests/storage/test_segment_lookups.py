@@ -2,19 +2,73 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+from zoneinfo import ZoneInfo
+
 import msgspec
 import numpy as np
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
 
-from maicivy.core.query import Filter, Match, Not, Operator, Or
+from maicivy.core.events import Traits
+from maicivy.core.ports import Parcel
+from maicivy.core.query import Filter, Match, Not, Operator, Or, Query
+from maicivy.storage.disuse import forget_disused
+from maicivy.storage.event_store import PostgresEventStore
+from maicivy.storage.segments.dictionaries import Dictionaries, Memory
 from maicivy.storage.segments.lookups import Lookup, matches
 from maicivy.storage.visit_filters import Values, matching
+from maicivy.storage.visit_plan import Plan
 from maicivy.storage.visit_question import Question
+from tests.events import NOON, event
 
 CITIES = ("", "Paris", "paris", "100 %", "a_b", "Île", "île")
 PLAN = "event:props:plan"
+NOTHING = cast(Any, None)
+"""Where nothing is asked."""
+
+STRANGE = (
+    "",
+    " ",
+    "%",
+    "_",
+    "\\",
+    "\\\\",
+    "\\%",
+    "a%b",
+    "a_b",
+    "axb",
+    "A",
+    "a",
+    "é",
+    "e\u0301",
+    "\u0301",
+    "É",
+    "ß",
+    "ss",
+    "ẞ",
+    "ı",
+    "I",
+    "i",
+    "İ",
+    "ﬁ",
+    "\x01",
+    "\x1d",
+    "\x1e",
+    "\x1f",
+    "a\x1fb",
+    "\n",
+    "\u200d",
+    "👩\u200d💻",
+    "👩",
+    "\ud7ff",
+    "\uffff",
+    "\U0010ffff",
+    "ÿ",
+    "¿",
+)
 
 
 @pytest.fixture
@@ -35,8 +89,22 @@ def question(condition: Filter | None = None, *dimensions: str) -> Question:
     return Question(1, dimensions, condition, False, False, frozenset())
 
 
-def lookup(connection: Connection, ids: list[int], asked: Question) -> Lookup:
-    return Lookup(connection, asked, [{"place": np.array(sorted(ids), np.uint32)}])
+def lookup(connection: Connection, ids: list[int], asked: Question, memory: Memory | None = None) -> Lookup:
+    return Lookup(connection, asked, [{"place": np.array(sorted(ids), np.uint32)}], memory)
+
+
+def cities(connection: Connection, ids: list[int], memory: Memory) -> list[str]:
+    found = lookup(connection, ids, question(None, "visit:city"), memory)
+    return [found.texts("visit:city")[number] for number in found.numbers("visit:city", np.array(ids))]
+
+
+def add(connection: Connection, city: str) -> int:
+    """The id of a new place."""
+    insert = sa.text(
+        "INSERT INTO places (digest, country, region, city)"
+        " VALUES (decode(md5(:city), 'hex'), 'XX', '', :city) RETURNING id"
+    )
+    return int(connection.execute(insert, {"city": city}).scalar_one())
 
 
 def test_each_text_has_one_number_and_what_has_no_row_the_empty_text(engine: Engine, ids: dict[str, int]) -> None:
@@ -62,6 +130,115 @@ def test_matches_are_judged_as_postgres_does(
             true = connection.execute(sa.text(statement), values.bound).scalars().all()
             wanted = np.array(sorted(ids.values()))
             assert found.truths(match, wanted).tolist() == [number in true for number in wanted]
+
+
+def test_what_is_judged_here_is_what_postgres_says(engine: Engine) -> None:
+    wanted = [(value,) for value in STRANGE] + [STRANGE[:3], STRANGE[3:], ()]
+    each = [
+        Match(operator, PLAN, values) for operator in ("is", "is_not", "contains", "contains_not") for values in wanted
+    ]
+    decided = Lookup(NOTHING, question(Or(tuple(each))), [])
+    numbers = decided.numbers_of_texts(PLAN, STRANGE)
+    values = Values()
+    judged = ", ".join(matching("text", match, values) for match in each)
+    statement = f"SELECT {judged} FROM unnest({values.bind(list(STRANGE), 'text[]')}) AS each (text)"
+    with engine.connect() as connection:
+        rows = connection.execute(sa.text(statement), values.bound).all()
+    for n, match in enumerate(each):
+        assert decided.truths_of_texts(match)[numbers].tolist() == [row[n] for row in rows], match
+
+
+def test_texts_come_to_postgres_as_they_are_whatever_is_in_them(engine: Engine) -> None:
+    matches_ = [Match("is", PLAN, (value,), case_sensitive=False) for value in STRANGE]
+    separators = "\x1f\x1e\x1d\x01"
+    with engine.connect() as connection:
+        for texts in (STRANGE, ("", "a", ""), ("\x1f",), (separators, "\x1f"), ("a", *separators, "a b")):
+            found = Lookup(connection, question(Or(tuple(matches_))), [])
+            numbers = found.numbers_of_texts(PLAN, texts)
+            for match in matches_:
+                values = Values()
+                condition = matching("text", match, values)
+                statement = f"SELECT {condition} FROM unnest({values.bind(list(texts), 'text[]')}) AS each (text)"
+                judged = connection.execute(sa.text(statement), values.bound).scalars().all()
+                assert found.truths_of_texts(match)[numbers].tolist() == judged, (texts, match)
+
+
+def test_what_is_remembered_is_not_asked_again(engine: Engine, ids: dict[str, int]) -> None:
+    memory, places = Memory(), [*ids.values()]
+    match = Match("contains", "visit:city", ("ari",))
+    with engine.connect() as connection:
+        assert cities(connection, places[1:3], memory) == ["Paris", "paris"]
+        assert cities(connection, places, memory) == [*ids]
+    assert cities(NOTHING, [0, *places], memory) == ["", *ids]
+    found = lookup(NOTHING, places, question(match), memory)
+    assert found.truths(match, np.array(places)).tolist() == ["ari" in city for city in ids]
+
+
+def test_one_column_of_what_is_remembered_says_nothing_of_another(engine: Engine) -> None:
+    memory = Memory()
+    with engine.begin() as connection:
+        oslo, rome = add(connection, "Oslo"), add(connection, "Rome")
+        assert cities(connection, [oslo], memory) == ["Oslo"]
+        found = lookup(connection, [oslo, rome], question(None, "visit:city", "visit:country"), memory)
+        for name, texts in (("visit:city", ["Oslo", "Rome"]), ("visit:country", ["XX", "XX"])):
+            assert [found.texts(name)[n] for n in found.numbers(name, np.array([oslo, rome]))] == texts
+
+
+def test_what_is_not_found_is_not_remembered(engine: Engine) -> None:
+    memory = Memory()
+    with engine.connect() as connection, engine.connect() as other:
+        given_up = add(connection, "Oslo")
+        assert cities(other, [given_up], memory) == [""]
+        connection.rollback()
+        oslo = add(connection, "Oslo")
+        assert cities(other, [given_up, oslo], memory) == ["", ""]
+        connection.commit()
+        assert cities(other, [given_up, oslo], memory) == ["", "Oslo"]
+
+
+def seen(city: str, day: int) -> list[Parcel]:
+    traits = Traits(user_agent="Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101", country="FR", city=city)
+    one = msgspec.structs.replace(event(city, at=NOON + timedelta(days=day), page_url=f"/{city}"), traits=traits)
+    return [Parcel(f"{one.id.int}-0", 1, [one], [])]
+
+
+def top(connection: Connection, dictionaries: Dictionaries, dimension: str = "visit:city") -> list[str]:
+    """The values of a dimension, as far as they are read from visits."""
+    start, zone = datetime(2025, 12, 8, tzinfo=UTC), ZoneInfo("UTC")
+    query = Query(1, zone, start, start + timedelta(days=2), ("visitors",), (dimension,))
+    plan = Plan(connection, query, zone, dictionaries)
+    return sorted(row[0] for row in connection.execute(sa.text(plan.statement()), plan.values.bound))
+
+
+def test_who_has_an_older_snapshot_sees_what_was_and_others_what_is(engine: Engine) -> None:
+    store, dictionaries = PostgresEventStore(engine, ZoneInfo("UTC")), Dictionaries()
+    store.store(seen("Oslo", 0))
+    snapshots = engine.execution_options(isolation_level="REPEATABLE READ")
+    with snapshots.connect() as older, snapshots.connect() as newer:
+        assert top(older, dictionaries) == ["Oslo"]
+        with engine.begin() as connection:
+            connection.execute(sa.text("UPDATE places SET city = 'Bergen'"))
+            connection.execute(sa.text("UPDATE ledger SET dictionary_version = dictionary_version + 1"))
+        for _ in range(2):
+            assert top(newer, dictionaries) == ["Bergen"]
+            assert top(older, dictionaries) == ["Oslo"]
+
+
+def test_what_disuse_has_deleted_is_known_no_more_and_what_comes_again_is(engine: Engine) -> None:
+    store, dictionaries = PostgresEventStore(engine, ZoneInfo("UTC")), Dictionaries()
+    store.store(seen("Oslo", 0))
+    store.store(seen("Rome", 1))
+    snapshots = engine.execution_options(isolation_level="REPEATABLE READ")
+    with snapshots.connect() as older, snapshots.connect() as newer:
+        assert top(older, dictionaries, "event:page") == ["/Oslo", "/Rome"]
+        with engine.begin() as connection:
+            connection.execute(sa.text("DELETE FROM visits WHERE started < '2025-12-09 00:00+00'"))
+        assert forget_disused(engine) > 0
+        store.store(seen("Oslo", 0))
+        for _ in range(2):
+            assert top(newer, dictionaries, "event:page") == ["/Oslo", "/Rome"]
+            assert top(older, dictionaries, "event:page") == ["/Oslo", "/Rome"]
+            assert top(newer, dictionaries) == ["Oslo", "Rome"]
 
 
 def test_ids_far_apart_are_found_too(engine: Engine, ids: dict[str, int]) -> None:
