@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 import msgspec
 import sqlalchemy as sa
 
-from maicivy.core.query import EVENT_DIMENSIONS, PROPERTY, And, Filter, Match
+from maicivy.core.query import EVENT_DIMENSIONS, PROPERTY, VISIT_DIMENSIONS, And, Filter, Match
 from maicivy.storage.schema import HAS_PROPERTIES_SQL
 from maicivy.storage.visit_filters import Conditions, Values, names
 from maicivy.storage.visit_happenings import STORED
@@ -80,13 +80,14 @@ def named_events(
     connection: sa.Connection, site_id: int, condition: Filter, start: datetime, end: datetime
 ) -> NamedEvents | None:
     """Stored events from `start` until `end` that tell which events the filter is true for; None when there are too
-    many, or when the filter says nothing of a property that an event has to have, or must not have."""
+    many, when the filter says nothing of a property that an event has to have, or must not have, or when it is about
+    visits too."""
     parts = condition.filters if isinstance(condition, And) else (condition,)
     are_others = len(parts) == 1 and isinstance(parts[0], Match) and parts[0].operator in _OPPOSITES
     if are_others:
         assert isinstance(parts[0], Match)
         condition = msgspec.structs.replace(parts[0], operator=_OPPOSITES[parts[0].operator])
-    if not needs_property(condition):
+    if not needs_property(condition) or not names(condition).isdisjoint(VISIT_DIMENSIONS):
         return None
     values = Values()
     site = values.bind(site_id, "integer")

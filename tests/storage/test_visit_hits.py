@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import Engine
 
-from maicivy.core.query import And, Filter, Match, Not
+from maicivy.core.query import And, Filter, Match, Not, Or, Query
 from maicivy.storage import visit_hits
 from maicivy.storage.visit_hits import named_actions, named_events, needs_property
+from maicivy.storage.visit_queries import PostgresVisitQueries
 from tests.events import NOON, event
 from tests.oracle.store import new_sites, send, store_of
 
@@ -73,6 +75,17 @@ def test_stored_events_are_named_or_the_others(engine: Engine, site: int) -> Non
             assert named is not None
             assert named.are_others == are_others, condition
             assert len([who for who in named.visitors.strip("{}").split(",") if who]) == events, condition
+
+
+def test_stored_events_are_not_named_where_the_visit_decides_too(engine: Engine, site: int) -> None:
+    either = Or((Match("is", "event:page", ("/a",)), Match("is", "visit:country", ("FR",))))
+    condition = And((Match("is", PLAN, ("pro",)), either))
+    with engine.connect() as connection:
+        assert named_events(connection, site, condition, START, END) is None
+    query = Query(
+        site, ZoneInfo("UTC"), NOON - timedelta(minutes=7), END, ("events",), (), condition, include_bots=True
+    )
+    assert PostgresVisitQueries(engine, ZoneInfo("UTC")).ask(query).rows[0].metrics == (1,)
 
 
 def test_too_many_stored_events_are_not_named(engine: Engine, site: int, monkeypatch: pytest.MonkeyPatch) -> None:
