@@ -111,6 +111,15 @@ def engine(database_url: str) -> Iterator[Engine]:
     engine.dispose()
 
 
+@pytest.fixture(scope="module")
+def engine_of_file(postgres_url: str, database_template: str) -> Iterator[Engine]:
+    """The same on a database that the tests of a file share: sites of their own tell them apart, or it is emptied."""
+    with _copied(postgres_url, database_template) as url:
+        engine = create_engine(sqlalchemy_url(url))
+        yield engine
+        engine.dispose()
+
+
 @pytest.fixture
 def redis_client(valkey_url: str) -> Iterator[redis.Redis]:
     """A client of an empty Valkey. Answers are bytes."""

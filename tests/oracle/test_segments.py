@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
+from maicivy.core.events import Event
 from maicivy.queries import Queries
 from maicivy.storage import buckets
 from maicivy.storage.buckets import Buckets
@@ -37,15 +38,22 @@ def new_sites_alone(engine: Engine, zone: ZoneInfo) -> tuple[int, int]:
     return new_sites(engine, str(zone))
 
 
-@settings(max_examples=examples(12), deadline=None)
+def drawn(
+    data: st.DataObject, engine: Engine, zone: ZoneInfo
+) -> tuple[tuple[int, int], list[Event], list[list[Event]], datetime]:
+    """Two sites; what happens on them, and in which portions it comes; the hour that it begins in."""
+    sites = new_sites_alone(engine, zone)
+    events = data.draw(traffic(sites=sites))
+    first = min(event.created_at for event in events).replace(minute=0, second=0, microsecond=0)
+    return sites, events, data.draw(portions(events)), first
+
+
+@settings(max_examples=examples(8), deadline=None)
 @given(data=st.data(), zone=st.sampled_from(ZONES))
 def test_segments_are_what_visits_are_at_any_time(
     engine: Engine, store: PostgresEventStore, data: st.DataObject, zone: ZoneInfo
 ) -> None:
-    sites = new_sites_alone(engine, zone)
-    events = data.draw(traffic(sites=sites))
-    all_of_them = data.draw(portions(events))
-    first = min(event.created_at for event in events).replace(minute=0, second=0, microsecond=0)
+    sites, _, all_of_them, first = drawn(data, engine, zone)
     steps = st.sampled_from((0, 0.25, 0.5, 1, 7, 24))
     now = first
     with pytest.MonkeyPatch.context() as patch:
@@ -71,10 +79,7 @@ def test_segments_are_what_visits_are_at_any_time(
 def test_answers_are_right_whatever_segments_there_are(
     engine: Engine, store: PostgresEventStore, data: st.DataObject, zone: ZoneInfo
 ) -> None:
-    sites = new_sites_alone(engine, zone)
-    events = data.draw(traffic(sites=sites))
-    all_of_them = data.draw(portions(events))
-    first = min(event.created_at for event in events).replace(minute=0, second=0, microsecond=0)
+    sites, events, all_of_them, first = drawn(data, engine, zone)
     refreshing = Buckets(engine, ZoneInfo("UTC"))
     made = data.draw(st.integers(0, len(all_of_them)))
     send(store, all_of_them[:made])

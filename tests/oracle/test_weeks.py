@@ -61,7 +61,7 @@ def questions(draw: st.DrawFn, site_id: int, zone: ZoneInfo, monday: datetime) -
     return Query(site_id, zone, start, end, metrics, dimensions, condition, include_bots=draw(st.booleans()))
 
 
-@settings(max_examples=examples(6), deadline=None)
+@settings(max_examples=examples(4), deadline=None)
 @given(st.data())
 def test_weeks_change_no_answer(world: World, data: st.DataObject) -> None:
     zone = data.draw(st.sampled_from(ZONES))

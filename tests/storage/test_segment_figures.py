@@ -23,7 +23,6 @@ from maicivy.storage.visit_filters import Values
 from maicivy.storage.visit_question import ENGAGED, PARTS, WHOLE, Question, Slice
 from maicivy.storage.visit_sql import Relation
 from maicivy.storage.visit_sums import added_up
-from tests.oracle.conftest import engine  # noqa: F401  # one database for the file
 from tests.oracle.generator import DIMENSIONS, ZONES, examples, filters, traffic
 from tests.oracle.store import new_sites, send, store_of
 
@@ -33,12 +32,12 @@ _HOUR = timedelta(hours=1)
 
 @settings(max_examples=examples(10), deadline=None)
 @given(st.data())
-def test_figures_are_those_of_the_relation_in_sql(engine: Engine, data: st.DataObject) -> None:  # noqa: F811
-    sites = new_sites(engine)
+def test_figures_are_those_of_the_relation_in_sql(engine_of_file: Engine, data: st.DataObject) -> None:
+    sites = new_sites(engine_of_file)
     events = data.draw(traffic(sites))
-    send(store_of(engine), [events])
+    send(store_of(engine_of_file), [events])
     moments = [event.created_at for event in events]
-    with engine.connect() as connection:
+    with engine_of_file.connect() as connection:
         for _ in range(20):
             part = data.draw(_slices(data.draw(st.sampled_from(moments)), moments[0]))
             question = data.draw(_questions(sites[0]))

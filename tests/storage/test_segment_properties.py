@@ -37,6 +37,11 @@ NEEDED = ("begin", "elements", "action", "at", "count")
 
 
 @pytest.fixture
+def engine(engine_of_file: Engine) -> Engine:
+    return engine_of_file
+
+
+@pytest.fixture
 def site(engine: Engine) -> int:
     return new_sites(engine)[0]
 
@@ -132,8 +137,8 @@ def test_of_some_hours_the_events_of_their_visits_are_told_and_no_others(engine:
     hours = [NOON + timedelta(hours=hour) for hour in (0, 2, 3)]
     with engine.connect() as connection:
         blocks = load(connection, site, hours, NEEDED, ["p", "q", "r", "s"])
-    began = """EXISTS (SELECT FROM visits v WHERE v.visitor_id = h.visitor_id AND h.at BETWEEN v.started AND v.ended
-        AND extract(hour FROM v.started AT TIME ZONE 'UTC') IN (12, 14, 15)
+    began = f"""EXISTS (SELECT FROM visits v WHERE v.site_id = {site} AND v.visitor_id = h.visitor_id
+        AND h.at BETWEEN v.started AND v.ended AND extract(hour FROM v.started AT TIME ZONE 'UTC') IN (12, 14, 15)
         AND v.started < '2025-12-09 00:00+00')"""
     assert told_by(engine, *blocks) == stored(engine, site, began)
     assert len(blocks[0].columns[OF_PROPERTIES])
@@ -247,7 +252,7 @@ def test_of_visits_that_say_something_else_no_more_is_told_than_they_count(engin
     events = [event(kind, {"n": "1"}, site_id=site) for kind in ("download", "download", "page_view")]
     send(store_of(engine), [events])
     table = [
-        ("UPDATE actions SET digest = '' WHERE name = 'download'", 1),
+        ("UPDATE actions SET digest = '' WHERE name = 'download' AND site_id = :site_id", 1),
         ("UPDATE visits SET actions = array_replace(actions, entry_id, 0)", 1),
         ("UPDATE visits SET counts = NULL", 2),
         ("UPDATE visits SET counts = '{0,0}'", 0),
@@ -255,7 +260,7 @@ def test_of_visits_that_say_something_else_no_more_is_told_than_they_count(engin
     ]
     for change, told in table:
         with engine.connect() as connection:
-            connection.execute(sa.text(change))
+            connection.execute(sa.text(change), {"site_id": site} if ":site_id" in change else {})
             block = load_day(connection, site, DAY)
             connection.rollback()
         assert len(block.columns[OF_PROPERTIES]) == told, change

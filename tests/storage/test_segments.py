@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
-from importlib import import_module
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,11 +11,8 @@ import msgspec
 import numpy as np
 import pytest
 import sqlalchemy as sa
-from alembic.migration import MigrationContext
-from alembic.operations import Operations
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine
 
-from maicivy.config import sqlalchemy_url
 from maicivy.core.buckets import Grain
 from maicivy.core.events import Event, Traits
 from maicivy.storage import buckets as buckets_module
@@ -25,7 +21,6 @@ from maicivy.storage.segments import keeping, making
 from maicivy.storage.segments.block import COLUMNS, LISTS, SINGLE, Block
 from maicivy.storage.segments.keeping import keep, stored, stored_ids
 from maicivy.storage.segments.loading import load, load_crossing, load_day
-from tests.conftest import _copied
 from tests.events import event, visitor_id
 from tests.oracle.store import send, store_of
 from tests.storage.segments_read import check, of_visits, spelled_out
@@ -73,21 +68,13 @@ class World:
             return [(row.grain, (row.start - DAY) / HOUR, row.visits, row.made) for row in rows]
 
 
-@pytest.fixture(scope="module")
-def database(postgres_url: str, database_template: str) -> Iterator[Engine]:
-    """One for all tests: emptied more quickly than made."""
-    with _copied(postgres_url, database_template) as url:
-        engine = create_engine(sqlalchemy_url(url))
-        yield engine
-        engine.dispose()
-
-
 @pytest.fixture
-def engine(database: Engine) -> Engine:
-    with database.begin() as connection:
+def engine(engine_of_file: Engine) -> Engine:
+    """One database for all tests: emptied more quickly than made."""
+    with engine_of_file.begin() as connection:
         for table in ("analytics_events", "visits", "crossings", "dirty_hours", "segments", "segment_properties"):
             connection.execute(sa.text(f"DELETE FROM {table}"))
-    return database
+    return engine_of_file
 
 
 @pytest.fixture
@@ -374,18 +361,3 @@ def test_another_visit_on_the_same_day_does_not_mark_the_hours_of_the_first(worl
     with world.engine.connect() as connection:
         stale = connection.scalars(sa.text("SELECT hour FROM dirty_hours WHERE rolled <> seq")).all()
     assert stale == [at(6)]
-
-
-def test_an_upgrade_has_the_segments_of_all_visits_made(world: World) -> None:
-    world.put(view(1), view(23.9, 2), view(24.1, 2), view(49, 3))
-    world.refresh(49.5)
-    found = import_module("migrations.versions.0006_segments")
-    with world.engine.begin() as connection, Operations.context(MigrationContext.configure(connection)):
-        found.downgrade()
-        found.upgrade()
-    with world.engine.connect() as connection:
-        stale = connection.scalars(sa.text("SELECT hour FROM dirty_hours WHERE rolled <> seq ORDER BY 1")).all()
-    assert stale == [at(1), at(23), at(24), at(49)]
-    assert (world.segments(), check(world.engine)) == ([], 0)
-    world.refresh(50)
-    assert (world.segments(), check(world.engine)) == ([("day", 0, 2), ("hour", 49, 1)], 3)

@@ -12,11 +12,17 @@ from maicivy import retention
 from maicivy.bootstrap import Maicivy, build
 from maicivy.config import Settings
 from maicivy.core.ports import Parcel
+from maicivy.storage import buckets
 from tests.events import event
 from tests.storage.segments_read import check
 
 NOW = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
 AGES = (0, 1, 8, 9, 10, 33)
+
+
+@pytest.fixture(autouse=True)
+def without_rollups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(buckets, "fill", lambda *_: None)
 
 
 @pytest.fixture
