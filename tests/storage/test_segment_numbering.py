@@ -32,7 +32,7 @@ def test_what_is_combined_comes_apart_again(sizes: list[int]) -> None:
     numbers = [np.random.default_rng(size).integers(0, min(size, 40), 500) for size in sizes]
     codes = composite.of(numbers)
     assert isinstance(codes, np.ndarray) or not sizes
-    found = composite.apart(codes if isinstance(codes, np.ndarray) else np.zeros(3, np.int64))
+    found = composite.decomposed(codes if isinstance(codes, np.ndarray) else np.zeros(3, np.int64))
     assert [each.tolist() for each in found] == [each.tolist() for each in numbers]
 
 
@@ -40,7 +40,7 @@ def test_constants_are_combined_like_numbers_of_rows() -> None:
     composite = Composite([OPEN, OPEN, OPEN])
     many = composite.of([np.array([4, 4]), 5, np.array([1, 2])])
     assert isinstance(many, np.ndarray)
-    assert [each.tolist() for each in composite.apart(many)] == [[4, 4], [5, 5], [1, 2]]
+    assert [each.tolist() for each in composite.decomposed(many)] == [[4, 4], [5, 5], [1, 2]]
     one = composite.of([4, 5, 1])
     assert one == many[0]
 

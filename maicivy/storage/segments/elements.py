@@ -9,8 +9,8 @@ import numpy as np
 
 from maicivy.core.query import PROPERTY
 from maicivy.storage.segments.block import OF_PROPERTIES, Block
-from maicivy.storage.segments.lookups import ABSENT, Lookup, Numbers, Truths
-from maicivy.storage.segments.numbering import ranges
+from maicivy.storage.segments.lookups import ABSENT, Lookup, Truths
+from maicivy.storage.segments.numbering import Numbers, ranges
 
 _FEW: Final = 16
 """Owners of fewer than one of so many elements are searched for, those of more written down for all."""
@@ -83,7 +83,7 @@ class Elements:
 
     @cached_property
     def action(self) -> Numbers:
-        """See `judging.Rows`."""
+        """See `judging.Judgeable`."""
         return self.column("action").astype(np.int64)
 
     def column(self, name: str) -> Numbers:
@@ -102,31 +102,31 @@ class Elements:
         counts = None if self._counts is None else self._counts[some]
         return Elements(self._block, self._lookup, self.owner.take(some), places, events, counts)
 
-    def told(self) -> tuple[Elements, Numbers]:
+    def property_events(self) -> tuple[Elements, Numbers]:
         """Their events that have properties, and the place among them of the element of each; of all elements of the
         block, or some in their order."""
         rows = self._block.columns[OF_PROPERTIES].astype(np.int64)
         events = np.arange(len(rows))
         if self._places is not None:
-            told, rows = rows, np.searchsorted(self._places, rows)
-            events = np.flatnonzero(np.append(self._places, -1)[rows] == told)
+            wanted, rows = rows, np.searchsorted(self._places, rows)
+            events = np.flatnonzero(np.append(self._places, -1)[rows] == wanted)
             rows = rows[events]
         places = rows if self._places is None else self._places[rows]
         ones = np.ones(len(rows), np.int64)
         return Elements(self._block, self._lookup, self.owner[rows], places, events, ones), rows
 
-    def told_apart(self) -> Elements:
-        """Their events with properties each apart, and beside them what else happened in each."""
-        told, rows = self.told()
+    def by_property_event(self) -> Elements:
+        """Each of their events that have properties by itself, and beside them what else happened in each."""
+        events, rows = self.property_events()
         left = self.n - np.bincount(rows, minlength=len(self.n))
         rest = self.with_counts(left).kept(left > 0)
         return Elements(
             self._block,
             self._lookup,
-            np.concatenate((rest.owner, told.owner)),
-            np.concatenate((rest.places, told.places)),
-            np.concatenate((np.full(len(rest.owner), -1), told.events)),
-            np.concatenate((rest.n, told.n)),
+            np.concatenate((rest.owner, events.owner)),
+            np.concatenate((rest.places, events.places)),
+            np.concatenate((np.full(len(rest.owner), -1), events.events)),
+            np.concatenate((rest.n, events.n)),
         )
 
     def with_counts(self, counts: Numbers) -> Elements:
@@ -144,7 +144,7 @@ class Elements:
         return np.full(len(self.owner), -1) if self._events is None else self._events
 
     def property_numbers(self, name: str) -> Numbers:
-        """See `judging.Rows`."""
+        """See `judging.Judgeable`."""
         found = self._block.properties.get(name.removeprefix(PROPERTY))
         if self._events is None or found is None:
             return np.full(len(self.owner), ABSENT)

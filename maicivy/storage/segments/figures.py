@@ -97,9 +97,9 @@ def work_out(
     else:
         maker = Outlines(question, time, lookup, keys)
     for blocks in chunks:
-        some = joined([block for block in blocks if block.visits])
-        sums.settle(min((block.base + int(block.columns["begin"].min()) for block in some), default=0))
-        for block in some:
+        day = joined([block for block in blocks if block.visits])
+        sums.settle(min((block.base + int(block.columns["begin"].min()) for block in day), default=0))
+        for block in day:
             visits = Visits(block, question, time, lookup, of_visits)
             for rows in maker.rows(visits):
                 sums.add(rows, visits)
@@ -111,10 +111,10 @@ def work_out(
 def _figures(question: Question, keys: Keys, sums: Sums, *, with_visitors: bool) -> Figures:
     names_of_sums = [name for name in (*WHOLE, *PARTS) if name in question.sums]
     found = {name: sums.total(name) for name in ("touches", "visitors", *names_of_sums)}
-    some = np.flatnonzero(np.logical_or.reduce([each != 0 for each in found.values()]))
-    lists: dict[str, list[int]] = {name: each[some].tolist() for name, each in found.items()}
+    cells = np.flatnonzero(np.logical_or.reduce([each != 0 for each in found.values()]))
+    lists: dict[str, list[int]] = {name: each[cells].tolist() for name, each in found.items()}
     return Figures(
-        *keys.apart(some),
+        *keys.decomposed(cells),
         lists["visitors"] if with_visitors else None,
         lists["touches"],
         {name: lists[name] for name in names_of_sums},

@@ -20,7 +20,7 @@ from maicivy.storage.segments.elements import Elements
 from maicivy.storage.segments.judging import Judge
 from maicivy.storage.segments.keys import Keys
 from maicivy.storage.segments.lookups import VIEW, Lookup, Truths
-from maicivy.storage.segments.numbering import Numbers, Some
+from maicivy.storage.segments.numbering import Numbers, OneOrEach, is_first
 from maicivy.storage.segments.rows import Figure, Rows
 from maicivy.storage.segments.touches import Time, Visits
 from maicivy.storage.visit_filters import event_dimensions, names, pages_of
@@ -34,7 +34,7 @@ _MANY: Final = 8
 class _Columns(msgspec.Struct):
     """Rows that are being made: `owner`, `cell`, `n`, and what else is wanted, by name."""
 
-    bucket: Some
+    bucket: OneOrEach
     by_name: dict[str, npt.NDArray[np.int64]]
 
     def taken(self, places: Numbers) -> _Columns:
@@ -77,20 +77,20 @@ class Happenings:
 
     def _by_element(self, visits: Visits, elements: Elements) -> Iterator[Rows]:
         """The rows of visits that lie in one bucket; only elements that may belong together are looked through."""
-        is_apart = np.bincount(elements.owner, minlength=visits.block.visits) == 1
+        is_lone = np.bincount(elements.owner, minlength=visits.block.visits) == 1
         if self._tells_elements_apart:
-            is_apart |= visits.has(PLAIN, None)
-        is_apart = is_apart[elements.owner]
-        alone = elements.kept(is_apart)
-        yield self._rows(visits, self._columns(visits, alone, visits.buckets(alone.owner)))
-        if alone is not elements:
-            others = elements.taken(np.flatnonzero(~is_apart))
+            is_lone |= visits.has(PLAIN, None)
+        is_lone = is_lone[elements.owner]
+        lone = elements.kept(is_lone)
+        yield self._rows(visits, self._columns(visits, lone, visits.buckets(lone.owner)))
+        if lone is not elements:
+            others = elements.taken(np.flatnonzero(~is_lone))
             yield self._rows(visits, self._joined(self._columns(visits, others, visits.buckets(others.owner))))
 
     def _by_visit(self, visits: Visits, elements: Elements) -> _Columns:
         """The same where all that happened in a visit belongs together; elements in the order of visits."""
         block, owner = visits.block, elements.owner
-        starts = np.flatnonzero(_is_first(owner))
+        starts = np.flatnonzero(is_first(owner))
         columns = self._amounts(block, elements)
         if len(starts) < len(owner):
             owner = owner.take(starts)
@@ -119,13 +119,13 @@ class Happenings:
         if self._has_properties and not self._needs_property:
             if condition is not None and not self._keys.properties:
                 return self._counted(judge, elements, condition)
-            elements = elements.told_apart()
+            elements = elements.by_property_event()
         return elements if condition is None else elements.kept(judge.rows(condition, elements))
 
     def _counted(self, judge: Judge, elements: Elements, condition: Filter) -> Elements:
         """Elements with as many of their events as the filter is true for, where it does not matter which."""
-        told, rows = elements.told()
-        true = rows[np.flatnonzero(judge.rows(condition, told))]
+        events, rows = elements.property_events()
+        true = rows[np.flatnonzero(judge.rows(condition, events))]
         size = len(elements.owner)
         others = elements.n - np.bincount(rows, minlength=size)  # those are judged as what has no properties
         counts = others * judge.rows(condition, elements) + np.bincount(true, minlength=size)
@@ -138,7 +138,7 @@ class Happenings:
         in_range = np.flatnonzero((at >= start) & (at < end))
         return self._columns(visits, elements.taken(in_range), visits.buckets_of(at[in_range]))
 
-    def _columns(self, visits: Visits, elements: Elements, bucket: Some) -> _Columns:
+    def _columns(self, visits: Visits, elements: Elements, bucket: OneOrEach) -> _Columns:
         block, owner = visits.block, elements.owner
         columns = self._amounts(block, elements) | {"owner": owner}
         of_actions = self._keys.of_actions(block)
@@ -189,7 +189,7 @@ class Happenings:
         if (keys[1:] < keys[:-1]).any():
             order = np.argsort(keys, kind="stable")  # they are nearly in order: a fifth of the time of other kinds
             keys = keys[order]
-        starts = np.flatnonzero(_is_first(keys))
+        starts = np.flatnonzero(is_first(keys))
         if len(starts) == len(keys):
             return columns if order is None else columns.taken(order)
         joined = columns.taken(starts if order is None else order[starts])
@@ -202,9 +202,9 @@ class Happenings:
     def _with_earlier(self, columns: _Columns) -> _Columns:
         """The rows of `_joined` with what earlier ones of the same visit, group and values have counted."""
         found = columns.by_name
-        is_first = _is_first(found["owner"]) | _is_first(found["cell"])
-        run = np.cumsum(is_first) - 1
-        firsts = np.flatnonzero(is_first)
+        is_new = is_first(found["owner"]) | is_first(found["cell"])
+        run = np.cumsum(is_new) - 1
+        firsts = np.flatnonzero(is_new)
 
         def had(truths: Truths) -> Numbers:
             before: Numbers = np.cumsum(truths) - truths
@@ -218,7 +218,7 @@ class Happenings:
             so_far = np.maximum.accumulate(run * 256 + found["scroll"]) - run * 256  # percent, and one more
             earlier = np.zeros(len(run), np.int64)
             earlier[1:] = so_far[:-1]
-            earlier[is_first] = 0
+            earlier[is_new] = 0
             found["scrolled_to"] = earlier
         return columns
 
@@ -270,13 +270,6 @@ def _both(truths: Truths | None, again: Numbers | None) -> Truths | None:
 
 def _unless_all(truths: Truths) -> Truths | None:
     return None if truths.all() else truths
-
-
-def _is_first(numbers: Numbers) -> Truths:
-    """Whether each is another than the one before."""
-    is_first = np.ones(len(numbers), np.bool_)
-    is_first[1:] = numbers[1:] != numbers[:-1]
-    return is_first
 
 
 def _summed(numbers: Numbers, starts: Numbers) -> Numbers:

@@ -12,7 +12,8 @@ import numpy as np
 
 from maicivy.core.query import PROPERTY, And, Filter, Match, Not
 from maicivy.storage.segments.block import CODED, Block
-from maicivy.storage.segments.lookups import Lookup, Numbers, Truths
+from maicivy.storage.segments.lookups import Lookup, Truths
+from maicivy.storage.segments.numbering import Numbers
 from maicivy.storage.visit_filters import OF_VISITS
 
 COLUMN_OF: dict[str, str] = {name: column.removesuffix("_id") for name, (column, _, _) in OF_VISITS.items()}
@@ -24,7 +25,7 @@ Level: TypeAlias = str
 ACTION, VISIT, ROW = "action", "visit", "row"
 
 
-class Rows(Protocol):
+class Judgeable(Protocol):
     """What happened in visits, one thing after the other."""
 
     @property
@@ -50,7 +51,7 @@ class Judge:
         """For each visit of the block whether a filter is true that names nothing but dimensions of visits."""
         return self._for(VISIT, *self._judged(condition, None), None)
 
-    def rows(self, condition: Filter, rows: Rows) -> Truths:
+    def rows(self, condition: Filter, rows: Judgeable) -> Truths:
         """For each row whether a filter is true."""
         return self._for(ROW, *self._judged(condition, rows), rows)
 
@@ -73,7 +74,7 @@ class Judge:
         truths: Truths = fold.reduce([self._entry(each) for each in condition.filters])
         return truths
 
-    def _judged(self, condition: Filter, rows: Rows | None) -> tuple[Level, Truths]:
+    def _judged(self, condition: Filter, rows: Judgeable | None) -> tuple[Level, Truths]:
         if isinstance(condition, Match):
             return self._match(condition, rows)
         if isinstance(condition, Not):
@@ -94,7 +95,7 @@ class Judge:
         joined: Truths = fold.reduce([self._for(ROW, level, truths, rows) for level, truths in parts.items()])
         return ROW, joined
 
-    def _match(self, match: Match, rows: Rows | None) -> tuple[Level, Truths]:
+    def _match(self, match: Match, rows: Judgeable | None) -> tuple[Level, Truths]:
         if match.dimension.startswith(PROPERTY):
             assert rows is not None
             numbers = rows.property_numbers(match.dimension)
@@ -102,7 +103,7 @@ class Judge:
         column = COLUMN_OF.get(match.dimension, ACTION)
         return column, self._lookup.truths(match, self._block.ids[column])
 
-    def _for(self, target: Level, level: Level, truths: Truths, rows: Rows | None) -> Truths:
+    def _for(self, target: Level, level: Level, truths: Truths, rows: Judgeable | None) -> Truths:
         if level in CODED:
             truths, level = truths[self._block.columns[level]], VISIT
         if target == ROW and level != ROW:

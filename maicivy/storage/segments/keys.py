@@ -1,4 +1,4 @@
-"""What rows of figures are told apart by: values of the question's dimensions, and groups of time, as one number."""
+"""What tells rows of figures from one another, as one number: values of dimensions, and a group of time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from maicivy.core.query import PROPERTY
 from maicivy.storage.segments.block import Block
 from maicivy.storage.segments.judging import COLUMN_OF
 from maicivy.storage.segments.lookups import Lookup
-from maicivy.storage.segments.numbering import OPEN, Cells, Composite, Numbers, Some
+from maicivy.storage.segments.numbering import OPEN, Cells, Composite, Numbers, OneOrEach
 from maicivy.storage.visit_question import Question
 
 
@@ -37,7 +37,7 @@ class Keys:
         self._cells = Cells()
         self._all = Composite([self._of_properties.size, self._of_visits.size, self._of_actions.size, len(groups)])
 
-    def of_visits(self, block: Block, visits: Numbers | None) -> Some:
+    def of_visits(self, block: Block, visits: Numbers | None) -> OneOrEach:
         """Of the dimensions of some visits of a block; None: of all."""
         found = []
         for column, names in self._columns.items():
@@ -46,14 +46,14 @@ class Keys:
             found.append(table if isinstance(table, int) else table[codes if visits is None else codes.take(visits)])
         return self._of_visits.of(found)
 
-    def of_actions(self, block: Block) -> Some:
+    def of_actions(self, block: Block) -> OneOrEach:
         """Of the dimensions of actions, for each of the block's list."""
         if not self._actions:
             return 0
         ids = block.ids["action"]
         return self._of_actions.of([self._lookup.numbers(name, ids) for name in self._actions])
 
-    def of_properties(self, numbers: Sequence[Numbers]) -> Some:
+    def of_properties(self, numbers: Sequence[Numbers]) -> OneOrEach:
         """Of properties, of which each row has such numbers."""
         return self._of_properties.of(numbers)
 
@@ -68,7 +68,13 @@ class Keys:
         return self._properties
 
     def cells(
-        self, length: int, of_visits: Some, groups: Some, *, of_actions: Some = 0, of_properties: Some = 0
+        self,
+        length: int,
+        of_visits: OneOrEach,
+        groups: OneOrEach,
+        *,
+        of_actions: OneOrEach = 0,
+        of_properties: OneOrEach = 0,
     ) -> Numbers:
         """Small numbers, from 0 without gaps, for so many rows that have these."""
         codes = self._all.of([of_properties, of_visits, of_actions, groups])
@@ -79,14 +85,16 @@ class Keys:
         """How many numbers `cells` has given."""
         return self._cells.count
 
-    def apart(self, cells: Numbers) -> tuple[list[datetime], list[list[str]]]:
+    def decomposed(self, cells: Numbers) -> tuple[list[datetime], list[list[str]]]:
         """Groups, and for each dimension the values, that numbers of `cells` stand for."""
-        of_properties, of_visits, of_actions, groups = self._all.apart(self._cells.codes[cells])
-        numbers: dict[str, Numbers] = dict(zip(self._properties, self._of_properties.apart(of_properties), strict=True))
-        columns = zip(self._columns.items(), self._of_visits.apart(of_visits), strict=True)
+        of_properties, of_visits, of_actions, groups = self._all.decomposed(self._cells.codes[cells])
+        numbers: dict[str, Numbers] = dict(
+            zip(self._properties, self._of_properties.decomposed(of_properties), strict=True)
+        )
+        columns = zip(self._columns.items(), self._of_visits.decomposed(of_visits), strict=True)
         for (column, names), found in columns:
-            numbers |= zip(names, self._of_column[column].apart(found), strict=True)
-        numbers |= zip(self._actions, self._of_actions.apart(of_actions), strict=True)
+            numbers |= zip(names, self._of_column[column].decomposed(found), strict=True)
+        numbers |= zip(self._actions, self._of_actions.decomposed(of_actions), strict=True)
         values = []
         for name in self._dimensions:
             texts = self._lookup.texts(name)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 Numbers: TypeAlias = npt.NDArray[np.int64]
-Some: TypeAlias = Numbers | int
+OneOrEach: TypeAlias = Numbers | int
 """A number for each, or one for all."""
 
 OPEN: Final = 1 << 31
@@ -107,9 +107,9 @@ class Composite:
                 self.size = OPEN
             self.size *= size
 
-    def of(self, numbers: Sequence[Some]) -> Some:
+    def of(self, numbers: Sequence[OneOrEach]) -> OneOrEach:
         """The number of each combination: one number of each place; of a constant where all are."""
-        code: Some = 0
+        code: OneOrEach = 0
         for place, number in enumerate(numbers):
             if place in self._cells and not isinstance(code, int):
                 code = self._cells[place].of(code)
@@ -119,7 +119,7 @@ class Composite:
                 code = number if isinstance(code, int) and code == 0 else code * self._sizes[place] + number
         return code
 
-    def apart(self, codes: Numbers) -> list[Numbers]:
+    def decomposed(self, codes: Numbers) -> list[Numbers]:
         """The numbers that codes were combined of, by place."""
         found = []
         for place in reversed(range(len(self._sizes))):
@@ -133,9 +133,14 @@ class Composite:
 def distinct(numbers: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Those that occur, ascending. Of 90,000 that takes 3 ms, with `numpy.unique` 15."""
     ascending = np.sort(numbers)
-    is_first = np.ones(len(ascending), np.bool_)
-    is_first[1:] = ascending[1:] != ascending[:-1]
-    return ascending[is_first]
+    return ascending[is_first(ascending)]
+
+
+def is_first(numbers: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Whether each is another than the one before; the first is."""
+    found = np.ones(len(numbers), np.bool_)
+    found[1:] = numbers[1:] != numbers[:-1]
+    return found
 
 
 def total(places: Numbers, numbers: npt.NDArray[Any], size: int) -> Numbers:

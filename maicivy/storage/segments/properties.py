@@ -74,7 +74,7 @@ def attach(
         action_ids = _action_ids(cursor, site_id, len(events), actions)
     visits = _visits_of(stays, events)
     elements = _elements_of(block, events, visits, action_ids)
-    told, places = _told(block, elements)
+    told, places = _with_room(block, elements)
     return _with(block, told, dict(_properties(sorted(listed), places)))
 
 
@@ -141,7 +141,7 @@ def _elements_of(block: Block, events: Column, visits: Column, action_ids: Colum
     return np.where(is_its, elements[places], _NONE)
 
 
-def _told(block: Block, elements: Column) -> tuple[Column, Column]:
+def _with_room(block: Block, elements: Column) -> tuple[Column, Column]:
     """The elements of the events told, ascending, and which of these each event is."""
     known = np.flatnonzero(elements != _NONE)
     order = known[np.argsort(elements[known], kind="stable")]

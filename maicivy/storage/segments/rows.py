@@ -16,7 +16,7 @@ from maicivy.storage.segments.block import BOUNCED
 from maicivy.storage.segments.elements import Elements
 from maicivy.storage.segments.keys import Keys
 from maicivy.storage.segments.lookups import VIEW, Lookup, Truths
-from maicivy.storage.segments.numbering import Numbers, Some, ranges, total
+from maicivy.storage.segments.numbering import Numbers, OneOrEach, ranges, total
 from maicivy.storage.segments.touches import Time, Visits
 from maicivy.storage.visit_question import Question
 
@@ -37,7 +37,7 @@ class Rows(msgspec.Struct):
 
     owner: Numbers | None
     cell: Numbers
-    bucket: Some
+    bucket: OneOrEach
     touched: Truths | None
     figures: dict[str, Figure]
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from maicivy.storage.segments.block import BOT
 from maicivy.storage.segments.keys import Keys
-from maicivy.storage.segments.numbering import Numbers, total
+from maicivy.storage.segments.numbering import Numbers, is_first, total
 from maicivy.storage.segments.rows import Figure, Rows
 from maicivy.storage.segments.touches import Time, Visits
 
@@ -143,6 +143,4 @@ def _once(numbers: npt.NDArray[np.uint64]) -> Numbers:
     if not len(others):
         return kept
     others = others[np.argsort(numbers[others])]
-    is_first = np.ones(len(others), np.bool_)
-    is_first[1:] = numbers[others[1:]] != numbers[others[:-1]]
-    return np.concatenate((kept, others[np.flatnonzero(is_first)]))
+    return np.concatenate((kept, others[np.flatnonzero(is_first(numbers[others]))]))

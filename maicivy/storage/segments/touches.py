@@ -12,8 +12,8 @@ from maicivy.core.query import Filter
 from maicivy.core.visits import slot_of
 from maicivy.storage.segments.block import BOT, SINGLE, Block, Column
 from maicivy.storage.segments.judging import Judge
-from maicivy.storage.segments.lookups import Lookup, Numbers, Truths
-from maicivy.storage.segments.numbering import Some
+from maicivy.storage.segments.lookups import Lookup, Truths
+from maicivy.storage.segments.numbering import Numbers, OneOrEach
 from maicivy.storage.visit_question import Question, Slice
 
 
@@ -46,7 +46,7 @@ class Time:
         quarters = np.clip(np.arange(base, base + length), self.start, self.end - 1)
         return np.searchsorted(self._bounds, quarters, side="right")
 
-    def groups_of(self, buckets: Some) -> Some:
+    def groups_of(self, buckets: OneOrEach) -> OneOrEach:
         """The numbers of the groups of buckets."""
         if len(self.groups) == 1:
             return 0
@@ -108,7 +108,7 @@ class Visits:
         """The numbers of the buckets of the range that are nearest to quarters from the base of the block."""
         return self._quarters[quarters]
 
-    def buckets(self, visits: Numbers | None) -> Some:
+    def buckets(self, visits: Numbers | None) -> OneOrEach:
         """The buckets that they begin in."""
         if self._bucket:
             return self._bucket
