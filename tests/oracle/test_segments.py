@@ -17,6 +17,7 @@ from maicivy.queries import Queries
 from maicivy.storage import buckets
 from maicivy.storage.buckets import Buckets
 from maicivy.storage.event_store import PostgresEventStore
+from maicivy.storage.segments import reading
 from maicivy.storage.visit_queries import PostgresVisitQueries
 from tests.oracle.comparison import assert_same
 from tests.oracle.generator import ZONES, examples, portions, queries, traffic
@@ -86,8 +87,12 @@ def test_answers_are_right_whatever_segments_there_are(
     refreshing.refresh(first + timedelta(hours=data.draw(st.sampled_from((3, 10, 24, 28.5, 52)))))
     send(store, all_of_them[made:])
     asked = [data.draw(queries(sites[0], events)) for _ in range(10)]
+    visit_queries = PostgresVisitQueries(engine, ZoneInfo("UTC"))
     for query in asked:
-        found = Queries(PostgresVisitQueries(engine, ZoneInfo("UTC")), cast(Any, None), ZoneInfo("UTC"))._figures(query)
+        with pytest.MonkeyPatch.context() as patch:
+            if data.draw(st.booleans()):
+                patch.setattr(reading, "_FEW", timedelta(-1))  # days one after the other, however few they are
+            found = Queries(visit_queries, cast(Any, None), ZoneInfo("UTC"))._figures(query)
         assert_same(query, found, answer(events, query))
     for site_id in sites:
         check(engine, site_id)

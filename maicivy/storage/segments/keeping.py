@@ -60,6 +60,11 @@ _STORED: Final = """/* segments.stored */
 SELECT start, grain, {attributes} FROM segments
 WHERE site_id = %s AND (start, grain) IN (SELECT * FROM unnest(%s::timestamptz[], %s::text[])) ORDER BY start, grain
 """
+_STORED_OF_DAYS: Final = """/* segments.stored */
+SELECT start, grain, {attributes}, (SELECT min(started) FROM crossings WHERE site_id = %s AND day = %s) FROM segments
+WHERE site_id = %s AND start >= %s AND start < %s AND (grain = 'day' OR start < %s AND start <> ALL (%s))
+ORDER BY start, grain
+"""
 _STORED_PROPERTIES: Final = """/* segments.stored */
 SELECT start, grain, name, events, code, "values" FROM segment_properties
 WHERE site_id = %s AND start = ANY (%s) AND name = ANY (%s)
@@ -138,10 +143,8 @@ def stored(
     `begin` counts from `base`, their start. Reads some of them at a time. `properties` without "event:props:".
 
     Of hours that have changed since, they say what was."""
-    names = [name for name in COLUMNS if name in columns]
-    ids = [name for name in LISTS if name in columns]
-    attributes = [*_SIZES, *(f'"{name}"' for name in names), *(_IDS[name] for name in ids)]
-    query = _STORED.format(attributes=", ".join(attributes)).encode()
+    names, ids, attributes = _selected(columns)
+    query = _STORED.format(attributes=attributes).encode()
     with driver_connection(connection).cursor(binary=True) as cursor:
         for portion in _portions(chosen):
             starts = [each.start for each in portion]
@@ -149,6 +152,35 @@ def stored(
             cursor.execute(query, (site_id, starts, [str(each.grain) for each in portion]))
             for row in cursor:
                 yield _block(row, names, ids, found.get((row[0], row[1]), {}))
+
+
+def stored_of_days(
+    connection: sa.Connection,
+    site_id: int,
+    days: tuple[date, date],
+    end: datetime,
+    but: Collection[datetime],
+    columns: Collection[str],
+    properties: Collection[str] = (),
+) -> tuple[list[Block], datetime | None]:
+    """The blocks of all segments of a few UTC days, from one to the other, by start: of days, and of hours before `end`
+    but for some. With when the first visit began that goes on on the first day; None where no segment is found."""
+    first, last = days
+    names, ids, attributes = _selected(columns)
+    query = _STORED_OF_DAYS.format(attributes=attributes).encode()
+    with driver_connection(connection).cursor(binary=True) as cursor:
+        cursor.execute(query, (site_id, first, site_id, _midnight(first), _midnight(last) + _DAY, end, list(but)))
+        rows = cursor.fetchall()
+        found = _properties(cursor, site_id, [row[0] for row in rows], properties) if rows and properties else {}
+    blocks = [_block(row[:-1], names, ids, found.get((row[0], row[1]), {})) for row in rows]
+    return blocks, rows[0][-1] if rows else None
+
+
+def _selected(columns: Collection[str]) -> tuple[list[str], list[str], str]:
+    """Which columns are read, which lists, and SQL for those and the sizes."""
+    names = [name for name in COLUMNS if name in columns]
+    ids = [name for name in LISTS if name in columns]
+    return names, ids, ", ".join([*_SIZES, *(f'"{name}"' for name in names), *(_IDS[name] for name in ids)])
 
 
 def _block(row: Sequence[Any], names: Sequence[str], ids: Sequence[str], properties: dict[str, Property]) -> Block:

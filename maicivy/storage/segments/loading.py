@@ -80,9 +80,19 @@ def load_crossing(
     """Visits that began before a UTC midnight and go on behind it; None when there are none."""
     day = midnight.astimezone(UTC).date()
     reach = connection.scalar(_REACH, {"site_id": site_id, "day": day})
-    if reach is None:
-        return None
-    values = {"start": reach, "end": midnight, "day": day}
+    return None if reach is None else load_reaching(connection, site_id, midnight, reach, columns, properties)
+
+
+def load_reaching(
+    connection: sa.Connection,
+    site_id: int,
+    midnight: datetime,
+    reach: datetime,
+    columns: Collection[str],
+    properties: Collection[str] = (),
+) -> Block | None:
+    """The same where it is known that none of them began before `reach`."""
+    values: dict[str, object] = {"start": reach, "end": midnight, "day": midnight.astimezone(UTC).date()}
     found = Attributes(connection, site_id, _CROSSING, values, columns, stays=bool(properties))
     if not len(found.started):
         return None
