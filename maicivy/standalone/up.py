@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from maicivy.config import Settings
 from maicivy.standalone.datadir import DataDir
@@ -20,6 +21,15 @@ from maicivy.standalone.supervisor import Service, Stage, Step, Supervisor, repo
 from maicivy.standalone.valkey import Valkey
 
 ROOT = Path(__file__).resolve().parents[2]  # where wsgi.py, gunicorn.conf.py, workers/ and migrations/ are
+
+_FOR_NUMPY: Final = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(4 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(32 << 20),
+}
+"""It brings a library for matrices, which would start a thread for each core and process; there are no matrices. And
+arrays of a megabyte come and go: memory that glibc gives back between them comes page by page, which took 2 to 4 ms of
+the 8 to 16 that a question takes, for 4 MB less of memory."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,8 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def stages(settings: Settings, home: DataDir, environ: Mapping[str, str], *, demo: bool) -> list[Stage]:
     """What runs, in the order in which it is started: each stage needs only those before it."""
-    # NumPy brings a library for matrices, which would start a thread for each core and process; there are no matrices.
-    environ = {"OPENBLAS_NUM_THREADS": "1", **environ, "MAICIVY_DATA_DIR": str(settings.data_dir)}
+    environ = {**_FOR_NUMPY, **environ, "MAICIVY_DATA_DIR": str(settings.data_dir)}
     environ |= {"MAICIVY_DEMO": "1"} if demo else {}
     worker_is_ready, beat_is_ready = home.run / "worker.ready", home.run / "beat.ready"  # touched in workers/
 
