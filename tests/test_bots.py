@@ -20,6 +20,7 @@ from maicivy.core.events import Event, Traits
 from maicivy.core.ports import Parcel
 from maicivy.core.visits import BOTS
 from maicivy.enrichment import lists
+from maicivy.storage.bucket_zones import forget
 from maicivy.storage.judgements import Judgements
 from tests.events import NOON, event, visitor_id
 
@@ -141,7 +142,8 @@ def test_rollups_follow(parts: Maicivy, judgements: Judgements, settings: Settin
     bots.reclassify(judgements)
     after = rolled_up()
     assert after != before
-    parts.buckets.forget(1)
+    with parts.engine.begin() as connection:
+        forget(connection, 1)
     assert rolled_up() == after
 
 

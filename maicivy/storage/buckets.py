@@ -21,14 +21,14 @@ from maicivy.core.sites import visits_kept_from
 from maicivy.core.visits import midnight_of
 from maicivy.metrics import DATABASE_DURATION, timed
 from maicivy.storage.bucket_sql import FIGURES, fill
-from maicivy.storage.connections import postgres_errors
+from maicivy.storage.bucket_zones import follow_zone
+from maicivy.storage.connections import be_patient, postgres_errors
 from maicivy.storage.segments.making import UNFINISHED, SegmentMaker
 from maicivy.storage.visit_question import Slice
 from maicivy.storage.visit_sql import REACH
 from maicivy.storage.visit_tiers import KEPT
 from maicivy.storage.weeks import drop_weeks, make_weeks
 
-STATEMENT_TIMEOUT: Final = "5min"
 WORK_MEM: Final = "64MB"
 """A day's visits are sorted and counted by many things; with the default each would go by way of the disk."""
 
@@ -72,27 +72,6 @@ FROM unnest(CAST(:hours AS timestamptz[]), CAST(:seqs AS bigint[])) AS made (hou
 WHERE d.site_id = :site_id AND d.hour = made.hour AND d.seq = made.seq
 """
 _EXPIRE: Final = "/* buckets.expire */ DELETE FROM buckets WHERE grain = :grain AND start < :before"
-_FORGET: Final = """/* buckets.forget */
-WITH hours AS (
-    SELECT DISTINCT date_trunc('hour', h) AS hour FROM visits v
-    CROSS JOIN LATERAL generate_series(date_trunc('hour', v.started), v.ended, interval '1 hour') AS h
-    WHERE v.site_id = :site_id
-), marked AS (
-    INSERT INTO dirty_hours (site_id, hour, seq) SELECT :site_id, hour, (SELECT seq FROM ledger) FROM hours
-    ON CONFLICT (site_id, hour) DO UPDATE SET seq = excluded.seq, rolled = 0 RETURNING 1
-)
-DELETE FROM buckets WHERE site_id = :site_id AND start >= (
-    SELECT CASE WHEN oldest < earliest AND oldest > earliest - interval '25 hours' THEN oldest ELSE earliest END
-    FROM (SELECT min(hour) AS earliest FROM hours) AS h
-    CROSS JOIN (SELECT min(start) AS oldest FROM buckets WHERE site_id = :site_id) AS b)
-"""  # the day of the first visit of all begins before it
-
-_OF_ZONE: Final = "/* buckets.zone */ SELECT EXISTS (SELECT FROM jobs WHERE name = :name)"
-_WITHOUT_ZONE: Final = "/* buckets.zone */ SELECT id FROM sites WHERE timezone IS NULL ORDER BY id"
-_NOW_OF_ZONE: Final = """/* buckets.zone */
-WITH before AS (DELETE FROM jobs WHERE name LIKE 'buckets %' AND name <> :name)
-INSERT INTO jobs (name, finished_at) VALUES (:name, now()) ON CONFLICT DO NOTHING
-"""
 
 log = logging.getLogger(__name__)
 
@@ -118,7 +97,7 @@ class Buckets:
             if not lock.scalar(sa.text("/* buckets.lock */ SELECT pg_try_advisory_lock(:key)"), {"key": REFRESH_LOCK}):
                 return 0
             try:
-                self._follow_zone()
+                follow_zone(self._engine, self._zone)
                 sites = lock.execute(sa.text(_SITES), {"midnight": midnight_of(now)}).all()
                 lock.commit()
                 for row in sites:
@@ -140,22 +119,6 @@ class Buckets:
                 connection.execute(sa.text(_EXPIRE), {"grain": str(grain), "before": now - age}).rowcount
                 for grain, age in KEPT.items()
             )
-
-    def forget(self, site_id: int) -> None:
-        """Have the rollups of a site made anew, as far as its visits are kept: its time zone is another one now."""
-        with postgres_errors(), self._engine.begin() as connection:
-            forget(connection, site_id)
-
-    def _follow_zone(self) -> None:
-        """Forget the buckets of sites without a zone of their own, if they are those of another installation's zone."""
-        name = f"buckets {self._zone}"
-        with self._engine.begin() as connection:
-            if connection.scalar(sa.text(_OF_ZONE), {"name": name}):
-                return
-            for site_id in connection.execute(sa.text(_WITHOUT_ZONE)).scalars().all():
-                forget(connection, site_id)
-            connection.execute(sa.text(_NOW_OF_ZONE), {"name": name})
-        log.info("buckets_of_zone", extra={"timezone": str(self._zone)})
 
     def _refresh(self, site_id: int, zone: ZoneInfo, now: datetime, kept_from: datetime | None, most: int) -> int:
         with self._engine.begin() as connection:
@@ -255,13 +218,6 @@ class Buckets:
                 fill(connection, site_id, Grain.HOUR, Slice(run[0], end, run, run, 1, len(run), reach))
 
 
-def forget(connection: sa.Connection, site_id: int) -> None:
-    """The same, in the transaction of whoever changes the site."""
-    connection.execute(sa.text(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'"))
-    drop_weeks(connection, site_id)
-    connection.execute(sa.text(_FORGET), {"site_id": site_id})
-
-
 def _before(start: datetime, zone: ZoneInfo) -> datetime:
     """Start of the day before; what goes on from it is told apart."""
     return starts(Grain.DAY, start - _HOUR, start, zone)[0]
@@ -314,7 +270,7 @@ def _reach(connection: sa.Connection, site_id: int, start: datetime) -> datetime
 
 
 def _clear(connection: sa.Connection, site_id: int, grain: Grain, bounds: Sequence[datetime]) -> None:
-    connection.execute(sa.text(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'"))
+    be_patient(connection)
     connection.execute(sa.text(f"SET LOCAL work_mem = '{WORK_MEM}'"))
     connection.execute(sa.text(_DELETE), {"site_id": site_id, "grain": str(grain), "starts": list(bounds)})
     if grain is Grain.DAY:

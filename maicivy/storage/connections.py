@@ -77,6 +77,11 @@ def postgres_errors() -> Iterator[None]:
         raise Unavailable("postgres", _reason(error)) from error
 
 
+def be_patient(connection: sa.Connection) -> None:
+    """Let statements of this transaction take five minutes: upkeep reads whole days."""
+    connection.execute(sa.text("SET LOCAL statement_timeout = '5min'"))
+
+
 def driver_connection(connection: sa.Connection) -> psycopg.Connection[Any]:
     """The driver's connection, in the same transaction: for COPY, and for bytes as they come."""
     raw = connection.connection.driver_connection

@@ -25,7 +25,7 @@ from maicivy.core.events import DEFAULT_SITE
 from maicivy.core.ports import Clock
 from maicivy.core.sites import FIELDS, Site, SiteBook, checked
 from maicivy.errors import Refusal, RejectedByDatabase, Unavailable
-from maicivy.storage import buckets, keys
+from maicivy.storage import bucket_zones, keys
 from maicivy.storage.connections import postgres_errors
 from maicivy.storage.redis_clients import redis_errors
 
@@ -109,7 +109,7 @@ class PostgresSites:
                 raise _not_found(number)
             site = _site(row)
             if site.timezone != zone:
-                buckets.forget(connection, number)
+                bucket_zones.forget(connection, number)
             if values.keys() & {"domain", "allowed_hosts"}:
                 connection.execute(_HOSTS_CHANGED)
         self._copy_soon()

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from maicivy.core.buckets import Grain, start_of, starts
 from maicivy.metrics import DATABASE_DURATION, timed
 from maicivy.storage.bucket_sql import AGAIN, FIGURES
+from maicivy.storage.connections import be_patient
 from maicivy.storage.visit_question import WHOLE
 from maicivy.storage.visit_tiers import KEPT, ROLLED_UP
 
@@ -120,7 +121,7 @@ def _weeks_of(days: Sequence[datetime], zone: ZoneInfo) -> list[datetime]:
 def _make(
     connection: sa.Connection, site_id: int, start: datetime, days: Sequence[datetime], end: datetime, zone: ZoneInfo
 ) -> bool:
-    connection.execute(sa.text("SET LOCAL statement_timeout = '5min'"))
+    be_patient(connection)
     connection.execute(sa.text("SET LOCAL work_mem = '64MB'"))
     values = {"site_id": site_id, "start": start, "days": list(days)}
     eve = start_of(Grain.DAY, start - timedelta(hours=1), zone)

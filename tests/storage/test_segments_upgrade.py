@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 from maicivy.core.events import Event, Traits
 from maicivy.core.query import And, Match, Query
 from maicivy.storage import buckets as module
+from maicivy.storage.bucket_zones import forget
 from maicivy.storage.buckets import Buckets
 from maicivy.storage.visit_queries import PostgresVisitQueries
 from tests.events import event
@@ -105,7 +106,8 @@ def test_what_changes_before_segments_are_made_is_made_anew(upgraded: Engine) ->
 
 
 def test_rollups_that_are_forgotten_before_that_are_made_with_them(upgraded: Engine) -> None:
-    Buckets(upgraded, ZONE).forget(1)
+    with upgraded.begin() as connection:
+        forget(connection, 1)
     assert answers(upgraded) == [(4, ("raw",))] * 3
     Buckets(upgraded, ZONE).refresh(NOW)
     assert (answers(upgraded), dirty(upgraded), check(upgraded)) == ([(4, tiers) for tiers in DAYS], [48, 50], 5)

@@ -72,7 +72,7 @@ def test_a_change_leaves_what_it_does_not_name(sites: PostgresSites) -> None:
 def test_another_time_zone_has_the_rollups_made_anew(sites: PostgresSites, monkeypatch: pytest.MonkeyPatch) -> None:
     site = sites.add({"domain": "a.example", "timezone": "Asia/Tokyo"})
     forgotten: list[int] = []
-    monkeypatch.setattr(buckets, "forget", lambda _, number: forgotten.append(number))
+    monkeypatch.setattr(bucket_zones, "forget", lambda _, number: forgotten.append(number))
     sites.set(site.id, {"timezone": "Asia/Tokyo", "is_public": False})
     assert forgotten == []
     sites.set(site.id, {"timezone": None})

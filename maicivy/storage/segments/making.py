@@ -16,10 +16,9 @@ import sqlalchemy as sa
 from maicivy.core.buckets import Grain
 from maicivy.core.visits import midnight_of
 from maicivy.metrics import DATABASE_DURATION, timed
+from maicivy.storage.connections import be_patient
 from maicivy.storage.segments.keeping import drop_day, keep
 from maicivy.storage.segments.loading import load_day, load_hours
-
-STATEMENT_TIMEOUT: Final = "5min"
 
 UNFINISHED: Final = "SELECT DISTINCT site_id FROM segments WHERE grain = 'hour' AND start < :midnight"
 """Sites that have segments of hours of days that are over."""
@@ -56,7 +55,7 @@ class SegmentMaker:
         self._make_days(days)
         if today:
             with timed(DATABASE_DURATION, "make_segments"), self._engine.begin() as connection:
-                _be_patient(connection)
+                be_patient(connection)
                 for hour, block in load_hours(connection, self._site_id, today):
                     keep(connection, self._site_id, hour, Grain.HOUR, block)
 
@@ -75,12 +74,8 @@ class SegmentMaker:
     def _make_days(self, days: Collection[datetime]) -> None:
         for start in sorted(set(days) - self._made, reverse=True):
             with timed(DATABASE_DURATION, "make_segments"), self._engine.begin() as connection:
-                _be_patient(connection)
+                be_patient(connection)
                 day = start.astimezone(UTC).date()
                 keep(connection, self._site_id, start, Grain.DAY, load_day(connection, self._site_id, day))
                 drop_day(connection, day, self._site_id, Grain.HOUR)
             self._made.add(start)
-
-
-def _be_patient(connection: sa.Connection) -> None:
-    connection.execute(sa.text(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'"))
