@@ -14,7 +14,7 @@ from maicivy.bootstrap import build
 from maicivy.config import Settings, sqlalchemy_url
 from maicivy.core.sites import Site
 from maicivy.errors import Refusal
-from maicivy.storage import buckets, keys
+from maicivy.storage import bucket_zones, keys
 from maicivy.storage.redis_clients import fast_redis
 from maicivy.storage.sites import PostgresSites, SiteDirectory
 
