@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TypeVar
 
 import msgspec
+import numpy as np
 import sqlalchemy as sa
 
 from maicivy.storage.segments.dictionaries import Memory
@@ -58,7 +59,8 @@ class Fresh(msgspec.Struct, frozen=True):
         visitors = self.figures.visitors
         if most is None or visitors is None or len(visitors) <= most:
             return None
-        return sorted(range(len(visitors)), key=visitors.__getitem__, reverse=True)[:most]
+        first: list[int] = np.argsort(-np.array(visitors), kind="stable")[:most].tolist()
+        return first
 
 
 def is_answerable(question: Question, part: Slice) -> bool:

@@ -134,8 +134,8 @@ def _once(numbers: npt.NDArray[np.uint64]) -> Numbers:
     """
     bits = len(numbers).bit_length() + 3
     places = (numbers * _ODD >> np.uint64(64 - bits)).astype(np.int64)
-    table = np.empty(1 << bits, np.int64)
-    own = np.arange(len(numbers))
+    table = np.empty(1 << bits, np.int32)
+    own = np.arange(len(numbers), dtype=np.int32)
     table[places] = own
     last = table[places]
     kept = np.flatnonzero(last == own)
