@@ -19,7 +19,7 @@ Numbers: TypeAlias = npt.NDArray[np.int64]
 
 MOST_IDS: Final = 200_000
 """Ids of a table that are remembered, give or take those of one question. With all 22 columns of the four tables, of
-which a question wants one or two, they take 18 MB."""
+which a question wants one or two, they take 24 MB."""
 
 MOST_BYTES: Final = 32 << 20
 """What the texts take that are remembered, give or take those of one question."""
