@@ -23,7 +23,6 @@ PERCENTAGE: Final = "percentage"
 CONVERSION_RATE: Final = "conversion_rate"
 SHARES: Final = (PERCENTAGE, CONVERSION_RATE)
 
-_WHOLE: Final = ("bounce_rate", "visit_duration", "time_on_page", "scroll_depth")
 _TWO_DECIMALS: Final = ("views_per_visit", *SHARES)
 _NOTHING: Final[dict[str, Figure]] = {
     **dict.fromkeys(("visitors", "visits", "pageviews", "events"), 0),
