@@ -7,6 +7,7 @@ those are too coarse out of stored events.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -20,6 +21,7 @@ from maicivy.core.query import (
     Query,
 )
 from maicivy.storage.segments.answering import Fresh, answered, is_answerable
+from maicivy.storage.segments.bounds import Bounds, TooMuch
 from maicivy.storage.segments.dictionaries import Dictionaries
 from maicivy.storage.visit_filters import Values, event_dimensions, split
 from maicivy.storage.visit_hits import Named, named_actions, named_events
@@ -120,10 +122,14 @@ class Plan:
         with_visitors = "visitors" in query.metrics
         question = Question(query.site_id, self._dimensions, query.filter, bots, self._tiers.raw, self._sums)
         if len(self._tiers.stale) <= MAX_STALE and all(is_answerable(question, part) for part in read):
-            return [
-                answered(connection, question, part, self._tiers.stale, self._memory, with_visitors=with_visitors)
-                for part in read
-            ]
+            bounds = Bounds()
+            with suppress(TooMuch):
+                return [
+                    answered(
+                        connection, question, part, self._tiers.stale, self._memory, bounds, with_visitors=with_visitors
+                    )
+                    for part in read
+                ]
         named = self._name(connection, is_aligned=read[0].is_aligned)
         question = msgspec.structs.replace(question, named=named)
         return [

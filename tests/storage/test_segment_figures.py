@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 from maicivy.core.buckets import Grain, start_of, starts
 from maicivy.core.query import PROPERTY, Match
 from maicivy.storage.segments.block import Block
+from maicivy.storage.segments.bounds import Bounds
 from maicivy.storage.segments.figures import OF_SINGLE, columns, properties, work_out
 from maicivy.storage.segments.loading import load, load_crossing, load_day
 from maicivy.storage.segments.lookups import Lookup
@@ -76,7 +77,7 @@ def _check(connection: sa.Connection, question: Question, part: Slice, data: st.
     names = properties(question)
     chunks = list(_chunks(connection, question, part, wanted, names, data))
     lookup = Lookup(connection, question, [block.ids for blocks in chunks for block in blocks])
-    figures = work_out(question, part, chunks, lookup, with_visitors=with_visitors)
+    figures = work_out(question, part, chunks, lookup, Bounds(), with_visitors=with_visitors)
     sums = [figures.sums[name] for name in (*WHOLE, *PARTS) if name in question.sums]
     counted = [figures.touches, *sums]
     shown = [figures.visitors if figures.visitors is not None else [None] * len(figures.groups), *counted]

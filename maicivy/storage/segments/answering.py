@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import sqlalchemy as sa
 
+from maicivy.storage.segments.bounds import Bounds
 from maicivy.storage.segments.dictionaries import Memory
 from maicivy.storage.segments.figures import OF_SINGLE, Figures, columns, properties, work_out
 from maicivy.storage.segments.lookups import Lookup
@@ -74,19 +75,29 @@ def answered(
     part: Slice,
     stale: Collection[datetime],
     memory: Memory,
+    bounds: Bounds,
     *,
     with_visitors: bool,
 ) -> Fresh:
-    """The figures of a slice. `stale`: UTC hours of its days whose segments are not up to date; `memory`: of the
-    edition that the connection's snapshot shows."""
+    """The figures of a slice.
+
+    Args:
+        stale: UTC hours of its days whose segments are not up to date.
+        memory: of the edition that the connection's snapshot shows.
+        bounds: of all slices of the question.
+
+    Raises:
+        TooMuch, Refusal: as `Bounds` does.
+    """
     wanted = Wanted(
         frozenset(columns(question, with_visitors=with_visitors)),
         frozenset((OF_SINGLE,) if with_visitors else ()),
         frozenset(properties(question)),
     )
     reading = Reading(connection, question.site_id, part.slice_start, part.slice_end, stale, wanted)
+    bounds.check_ids(reading.lists)
     lookup = Lookup(connection, question, reading.lists, memory)
-    return Fresh(question, work_out(question, part, reading.chunks(), lookup, with_visitors=with_visitors))
+    return Fresh(question, work_out(question, part, reading.chunks(), lookup, bounds, with_visitors=with_visitors))
 
 
 def _taken(column: list[T], places: list[int] | None) -> list[T]:

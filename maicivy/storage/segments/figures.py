@@ -12,6 +12,7 @@ import numpy as np
 
 from maicivy.core.query import PROPERTY
 from maicivy.storage.segments.block import OF_PROPERTIES, Block
+from maicivy.storage.segments.bounds import Bounds
 from maicivy.storage.segments.happenings import Happenings
 from maicivy.storage.segments.joining import joined
 from maicivy.storage.segments.judging import COLUMN_OF
@@ -78,7 +79,13 @@ def properties(question: Question) -> set[str]:
 
 
 def work_out(
-    question: Question, part: Slice, chunks: Iterable[list[Block]], lookup: Lookup, *, with_visitors: bool
+    question: Question,
+    part: Slice,
+    chunks: Iterable[list[Block]],
+    lookup: Lookup,
+    bounds: Bounds,
+    *,
+    with_visitors: bool,
 ) -> Figures:
     """The figures of a slice, which is aligned.
 
@@ -86,6 +93,9 @@ def work_out(
         chunks: for each UTC day of the slice, ascending, the visits that began on it; with those of the first day
             visits that began earlier and touch it.
         lookup: has been shown the lists of all of them.
+
+    Raises:
+        TooMuch, Refusal: as `Bounds.check` does.
     """
     time = Time(part)
     keys = Keys(question, lookup, time.groups)
@@ -103,6 +113,7 @@ def work_out(
             visits = Visits(block, question, time, lookup, of_visits)
             for rows in maker.rows(visits):
                 sums.add(rows, visits)
+        bounds.check(keys.count, {name: lookup.texts(PROPERTY + name) for name in properties(question)})
         clock.sleep(_A_MOMENT)
     sums.settle(time.end)
     return _figures(question, keys, sums, with_visitors=with_visitors)
