@@ -117,6 +117,8 @@ class Plan:
     def _answered(self, connection: sa.Connection, read: Sequence[Slice]) -> list[Fresh | str]:
         """The figures of slices by group and dimensions: out of segments where these can tell, else SELECTs of them out
         of visits or stored events."""
+        if not read:
+            return []
         query = self._query
         bots = None if query.include_bots else False
         with_visitors = "visitors" in query.metrics

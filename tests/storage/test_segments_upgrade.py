@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 from maicivy.core.events import Event, Traits
 from maicivy.core.query import And, Match, Query
 from maicivy.storage import buckets as module
+from maicivy.storage import visit_plan
 from maicivy.storage.bucket_zones import forget
 from maicivy.storage.buckets import Buckets
 from maicivy.storage.visit_queries import PostgresVisitQueries
@@ -91,7 +92,9 @@ def test_segments_of_all_visits_are_made_after_an_upgrade_and_no_rollups(
     assert (dirty(upgraded), check(upgraded)) == ([48, 50], 5)
 
 
-def test_questions_are_answered_before_and_after(upgraded: Engine) -> None:
+@pytest.mark.parametrize("most", [visit_plan.MAX_STALE, 1])
+def test_questions_are_answered_before_and_after(upgraded: Engine, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    monkeypatch.setattr(visit_plan, "MAX_STALE", most)
     before = answers(upgraded)
     assert before == [(4, tiers) for tiers in DAYS]
     Buckets(upgraded, ZONE).refresh(NOW)
