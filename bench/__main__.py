@@ -20,6 +20,7 @@ from bench import report
 from bench.figures import Effort, Figure
 from bench.servers import Servers
 from bench.suite import SCENES, TITLES
+from bench.surroundings import run_as_started
 
 QUICK = Effort(rounds=1, seconds=0.3, quick=True)
 FULL = Effort()
@@ -93,4 +94,5 @@ def _measured(wanted: frozenset[str], effort: Effort) -> tuple[dict[str, Sequenc
 
 
 if __name__ == "__main__":
+    run_as_started("bench", sys.argv[1:])
     sys.exit(main())

@@ -32,6 +32,7 @@ from bench.days import DAYS, Span
 from bench.population import population
 from bench.questions import BIG, MONTH, SMALL, Asked, Questions
 from bench.store import Installation, installation
+from bench.surroundings import run_as_started
 from bench.traffic import IN_HASTE, fill
 from maicivy.storage.query_cache import RedisQueryCache
 from maicivy.web import create_app
@@ -211,4 +212,5 @@ def _show(name: str, answers: list[Answered]) -> None:
 
 
 if __name__ == "__main__":
+    run_as_started("bench.queries", sys.argv[1:])
     sys.exit(main())

@@ -22,7 +22,7 @@ from maicivy.standalone.valkey import Valkey
 
 ROOT = Path(__file__).resolve().parents[2]  # where wsgi.py, gunicorn.conf.py, workers/ and migrations/ are
 
-_FOR_NUMPY: Final = {
+FOR_NUMPY: Final = {
     "OPENBLAS_NUM_THREADS": "1",
     "MALLOC_MMAP_THRESHOLD_": str(4 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(32 << 20),
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def stages(settings: Settings, home: DataDir, environ: Mapping[str, str], *, demo: bool) -> list[Stage]:
     """What runs, in the order in which it is started: each stage needs only those before it."""
-    environ = {**_FOR_NUMPY, **environ, "MAICIVY_DATA_DIR": str(settings.data_dir)}
+    environ = {**FOR_NUMPY, **environ, "MAICIVY_DATA_DIR": str(settings.data_dir)}
     environ |= {"MAICIVY_DEMO": "1"} if demo else {}
     worker_is_ready, beat_is_ready = home.run / "worker.ready", home.run / "beat.ready"  # touched in workers/
 
