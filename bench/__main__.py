@@ -94,5 +94,5 @@ def _measured(wanted: frozenset[str], effort: Effort) -> tuple[dict[str, Sequenc
 
 
 if __name__ == "__main__":
-    run_as_started("bench", sys.argv[1:])
+    run_as_started()
     sys.exit(main())

@@ -212,5 +212,5 @@ def _show(name: str, answers: list[Answered]) -> None:
 
 
 if __name__ == "__main__":
-    run_as_started("bench.queries", sys.argv[1:])
+    run_as_started()
     sys.exit(main())
