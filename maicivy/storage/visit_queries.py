@@ -74,11 +74,12 @@ class PostgresVisitQueries:
             try:
                 with self._engine.begin() as connection:
                     return self._answer(connection, query)
-            except sa.exc.DBAPIError as error:
-                if isinstance(error.orig, psycopg.errors.QueryCanceled):
+            except (sa.exc.DBAPIError, psycopg.Error) as error:  # segments are read through the driver
+                cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+                if isinstance(cause, psycopg.errors.QueryCanceled):
                     message = f"the query took more than {STATEMENT_TIMEOUT_S} s; ask for less time or fewer dimensions"
                     raise Refusal("query_too_slow", message) from error
-                if isinstance(error.orig, psycopg.errors.InvalidRegularExpression):
+                if isinstance(cause, psycopg.errors.InvalidRegularExpression):
                     raise Refusal("invalid_pattern", "a pattern is no regular expression", "filters") from error
                 raise
 

@@ -15,8 +15,9 @@ from maicivy.core.events import Traits
 from maicivy.core.ports import Parcel
 from maicivy.core.query import Match, Query
 from maicivy.errors import Refusal, Unavailable
-from maicivy.storage import visit_queries
+from maicivy.storage import visit_plan, visit_queries
 from maicivy.storage.buckets import Buckets
+from maicivy.storage.connections import driver_connection
 from maicivy.storage.event_store import PostgresEventStore
 from maicivy.storage.visit_queries import PostgresVisitQueries
 from tests.events import NOON, event
@@ -53,6 +54,19 @@ def test_a_question_that_takes_too_long_is_refused(
 ) -> None:
     monkeypatch.setattr(visit_queries, "_LIMITS", "SELECT set_config('statement_timeout', '1ms', true)")
     monkeypatch.setattr(visit_queries.Plan, "statement", lambda _: "SELECT pg_sleep(5)")
+    with pytest.raises(Refusal) as refusal:
+        queries.ask(query())
+    assert refusal.value.code == "query_too_slow"
+
+
+def test_a_question_whose_segments_take_too_long_is_refused(
+    queries: PostgresVisitQueries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(visit_queries, "_LIMITS", "SELECT set_config('statement_timeout', '20ms', true)")
+    sleep = "SELECT pg_sleep(5)"
+    monkeypatch.setattr(
+        visit_plan, "answered", lambda connection, *_, **__: driver_connection(connection).execute(sleep)
+    )
     with pytest.raises(Refusal) as refusal:
         queries.ask(query())
     assert refusal.value.code == "query_too_slow"
