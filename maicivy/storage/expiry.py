@@ -20,7 +20,7 @@ from maicivy.storage.partitions import Partitions
 from maicivy.storage.recount import STATEMENT_TIMEOUT
 from maicivy.storage.rollups import Rollups
 from maicivy.storage.schema import day_partition
-from maicivy.storage.segments.keeping import drop_day
+from maicivy.storage.segments.keeping import drop_day, drop_properties
 
 LOCK_TIMEOUT: Final = "500ms"
 """While a drop waits for the table, everybody who comes later waits behind it: so it soon gives up and tries again."""
@@ -179,6 +179,7 @@ class Expiry:
             rows = _rows(connection, table, day)
             if rows != expected:
                 return Hindrance.UNPREPARED
+            drop_properties(connection, day)
         connection.execute(sa.text(f"DROP TABLE {name}"))
         return Dropped(table, day, rows)
 

@@ -25,7 +25,7 @@ from maicivy.storage.recount import STATEMENT_TIMEOUT
 from maicivy.storage.redis_clients import redis_errors
 from maicivy.storage.rollups import Rollups
 from maicivy.storage.schema import day_partition
-from maicivy.storage.segments.keeping import drop_day
+from maicivy.storage.segments.keeping import drop_day, drop_properties
 
 BATCH: Final = 10_000
 """Rows of a site that is gone, per transaction: each takes a fraction of a second."""
@@ -117,6 +117,7 @@ class SiteRows:
         elif table == "analytics_events":
             self._rollups.add(connection, self._rollups.work_out(connection, day, site_id))
             self._rollups.deleted(connection, day)
+            drop_properties(connection, day, site_id)
         elif table == "visitors":
             self._rollups.keep_new_visitors(connection, day, site_id)
         query = f"/* site_rows.expire */ DELETE FROM {day_partition(table, day)} WHERE site_id = :site_id"

@@ -111,11 +111,14 @@ def keep(connection: sa.Connection, site_id: int, start: datetime, grain: Grain,
 
 def drop_day(connection: sa.Connection, day: date, site_id: int | None = None, grain: Grain | None = None) -> None:
     """Delete the segments of a UTC day, of one site or all, of one grain or both."""
-    start = _midnight(day)
-    grains = [str(grain)] if grain else [str(Grain.HOUR), str(Grain.DAY)]
-    values = {"site_id": site_id, "start": start, "end": start + _DAY, "grains": grains}
     for table in ("segments", "segment_properties"):
-        connection.execute(sa.text(_DROP.format(table=table)), values)
+        _drop(connection, table, day, site_id, grain)
+
+
+def drop_properties(connection: sa.Connection, day: date, site_id: int | None = None) -> None:
+    """Delete what segments of a UTC day hold of the properties of events, of one site or all: no longer than those
+    events. Questions then find that none had any."""
+    _drop(connection, "segment_properties", day, site_id, None)
 
 
 def stored_ids(
@@ -230,3 +233,10 @@ def _ids(data: bytes) -> Column:
 
 def _midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def _drop(connection: sa.Connection, table: str, day: date, site_id: int | None, grain: Grain | None) -> None:
+    start = _midnight(day)
+    grains = [str(grain)] if grain else [str(Grain.HOUR), str(Grain.DAY)]
+    values = {"site_id": site_id, "start": start, "end": start + _DAY, "grains": grains}
+    connection.execute(sa.text(_DROP.format(table=table)), values)
