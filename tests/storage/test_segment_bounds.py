@@ -81,12 +81,23 @@ def test_a_question_that_takes_too_long_is_refused_between_two_days(
     assert refusal.value.code == "query_too_slow"
 
 
-def test_ids_are_counted_once_and_table_by_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bounds, "MOST_IDS", 3)
+@pytest.mark.parametrize(
+    ("bound", "named"),
+    [
+        ("MOST_IDS", ("visit:browser", "visit:exit_page")),
+        ("MOST_IDS", ("event:page",)),
+        ("MOST_IDS_OF_FEW", ("event:name", "visit:referrer", "event:props:plan")),
+        ("MOST_IDS_OF_FEW", ()),
+    ],
+)
+def test_ids_are_counted_once_and_table_by_table(
+    monkeypatch: pytest.MonkeyPatch, bound: str, named: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(bounds, bound, 3)
     some, others = np.array([1, 2, 3], np.uint32), np.array([2, 900], np.uint32)
-    Bounds().check_ids([{"entry": some, "action": some, "client": others}, {"exit": some}])
+    Bounds().check_ids([{"entry": some, "action": some, "client": others}, {"exit": some}], named)
     with pytest.raises(TooMuch):
-        Bounds().check_ids([{"entry": some}, {"action": others}])
+        Bounds().check_ids([{"entry": some}, {"action": others}], named)
 
 
 def test_texts_are_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:

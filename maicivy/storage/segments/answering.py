@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from maicivy.storage.segments.bounds import Bounds
 from maicivy.storage.segments.dictionaries import Memory
-from maicivy.storage.segments.figures import OF_SINGLE, Figures, columns, properties, work_out
+from maicivy.storage.segments.figures import OF_SINGLE, Figures, columns, dimensions_of, properties, work_out
 from maicivy.storage.segments.lookups import Lookup
 from maicivy.storage.segments.reading import Reading, Wanted
 from maicivy.storage.visit_filters import Values
@@ -95,7 +95,7 @@ def answered(
         frozenset(properties(question)),
     )
     reading = Reading(connection, question.site_id, part.slice_start, part.slice_end, stale, wanted)
-    bounds.check_ids(reading.lists)
+    bounds.check_ids(reading.lists, dimensions_of(question))
     lookup = Lookup(connection, question, reading.lists, memory)
     return Fresh(question, work_out(question, part, reading.chunks(), lookup, bounds, with_visitors=with_visitors))
 

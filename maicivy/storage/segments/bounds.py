@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
 
 from maicivy.errors import MaicivyError, Refusal
 from maicivy.storage.segments.block import CODED, Column
+from maicivy.storage.visit_filters import OF_EVENTS, OF_VISITS
 
 ANSWER_S: Final = 10
 """The same as a statement of Postgres has."""
 
 MOST_IDS: Final = 100_000
-"""Of a dictionary table: with a text each they take 30 MB."""
+"""Of a dictionary table, where a text of nearly each id is wanted: with those they take 30 MB."""
+
+MOST_IDS_OF_FEW: Final = 400_000
+"""Of a dictionary table, where columns are wanted in which the same texts come again and again."""
 
 MOST_ROWS: Final = 100_000
 """Rows of figures, each of which takes half a kilobyte on its way into the statement."""
 
 MOST_CHARS: Final = 16 << 20
 """Of the values of properties."""
+
+
+_OWN: Final = ("page", "referrer", "utm_campaign", "utm_term", "utm_content")
+"""Columns in which nearly each id may have a text of its own."""
 
 
 class TooMuch(MaicivyError):
@@ -35,15 +43,18 @@ class Bounds:
         self._until = time.monotonic() + ANSWER_S
         self._chars: dict[str, tuple[int, int]] = {}
 
-    def check_ids(self, lists: Sequence[Mapping[str, Column]]) -> None:
-        """Whether lists name more ids of a table than may be looked up.
+    def check_ids(self, lists: Sequence[Mapping[str, Column]], named: Collection[str]) -> None:
+        """Whether lists name more ids of a table than may be looked up for these dimensions.
 
         Raises:
             TooMuch: they do.
         """
+        sources = [OF_VISITS[name][1:] for name in named if name in OF_VISITS]
+        sources += [("actions", OF_EVENTS[name][0]) for name in named if name in OF_EVENTS]
         for table in {*CODED.values()}:
+            most = MOST_IDS if any((table, column) in sources for column in _OWN) else MOST_IDS_OF_FEW
             some = [ids for each in lists for name, ids in each.items() if CODED.get(name, "actions") == table]
-            if sum(map(len, some)) > MOST_IDS and _distinct(some) > MOST_IDS:
+            if sum(map(len, some)) > most and _distinct(some) > most:
                 raise TooMuch
 
     def check(self, rows: int, texts: Mapping[str, Sequence[str]]) -> None:

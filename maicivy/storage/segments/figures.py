@@ -55,7 +55,7 @@ def columns(question: Question, *, with_visitors: bool) -> set[str]:
     """The columns of blocks that a question needs, with the lists of those of them that have any. Where `several` is
     one of them, blocks that are not whole or pass something over need `OF_SINGLE` too."""
     sums = question.sums
-    named = _named(question)
+    named = dimensions_of(question)
     found = {"begin", "span", "flags"} | {COLUMN_OF[name] for name in named if name in COLUMN_OF}
     found |= {"several"} if with_visitors else set()
     found |= {_FIGURES[name] for name in sums & _FIGURES.keys() if question.of_events or name == "duration_us"}
@@ -75,7 +75,7 @@ def columns(question: Question, *, with_visitors: bool) -> set[str]:
 
 def properties(question: Question) -> set[str]:
     """The names of the properties that a question needs."""
-    return {name.removeprefix(PROPERTY) for name in _named(question) if name.startswith(PROPERTY)}
+    return {name.removeprefix(PROPERTY) for name in dimensions_of(question) if name.startswith(PROPERTY)}
 
 
 def work_out(
@@ -132,5 +132,6 @@ def _figures(question: Question, keys: Keys, sums: Sums, *, with_visitors: bool)
     )
 
 
-def _named(question: Question) -> set[str]:
+def dimensions_of(question: Question) -> set[str]:
+    """The dimensions that a question names."""
     return {*question.dimensions, *(names(question.filter) if question.filter is not None else ())}
