@@ -19,7 +19,8 @@ MOST_IDS: Final = 100_000
 """Of a dictionary table, where a text of nearly each id is wanted: with those they take 30 MB."""
 
 MOST_IDS_OF_FEW: Final = 150_000
-"""Of a dictionary table, where columns are wanted in which the same texts come again and again. On their way each takes\nsome 200 bytes all the same."""
+"""Of a dictionary table, where columns are wanted in which the same texts come again and again. On their
+way each takes some 200 bytes all the same."""
 
 MOST_ROWS: Final = 100_000
 """Rows of figures, each of which takes half a kilobyte on its way into the statement."""
