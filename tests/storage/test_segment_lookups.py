@@ -17,6 +17,7 @@ from maicivy.core.ports import Parcel
 from maicivy.core.query import Filter, Match, Not, Operator, Or, Query
 from maicivy.storage.disuse import forget_disused
 from maicivy.storage.event_store import PostgresEventStore
+from maicivy.storage.segments import lookups
 from maicivy.storage.segments.dictionaries import Dictionaries, Memory
 from maicivy.storage.segments.lookups import Lookup, matches
 from maicivy.storage.visit_filters import Values, matching
@@ -107,7 +108,11 @@ def add(connection: Connection, city: str) -> int:
     return int(connection.execute(insert, {"city": city}).scalar_one())
 
 
-def test_each_text_has_one_number_and_what_has_no_row_the_empty_text(engine: Engine, ids: dict[str, int]) -> None:
+@pytest.mark.parametrize("at_once", [1, 3, lookups.AT_ONCE])
+def test_each_text_has_one_number_and_what_has_no_row_the_empty_text(
+    engine: Engine, ids: dict[str, int], monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(lookups, "AT_ONCE", at_once)
     asked = [*range(1, max(ids.values()) + 1), 2**31 - 1]
     with engine.connect() as connection:
         found = lookup(connection, asked, question(None, "visit:city"))

@@ -34,6 +34,9 @@ ABSENT: Final = 0
 VIEW: Final = Match("is", "event:name", ("page_view",))
 """True for page views; looked up where a figure needs them told from other events."""
 
+AT_ONCE: Final = 20_000
+"""Ids that a statement looks up, each of which takes some 200 bytes meanwhile; others have their turn between two."""
+
 _DENSE: Final = 4
 """Where at least one of so many ids of a range is wanted, the range is read."""
 
@@ -116,8 +119,8 @@ class Lookup:
             is_unknown |= table.column(column).of(places) == UNKNOWN
         unknown = np.sort(table.ids(places[is_unknown]))
         unknown = unknown[unknown > 0]  # which stands for nothing
-        if len(unknown):
-            self._ask(name, table, list(columns), unknown)
+        for begin in range(0, len(unknown), AT_ONCE):
+            self._ask(name, table, list(columns), unknown[begin : begin + AT_ONCE])
         for column, wanted in columns.items():
             texts = table.column(column)
             numbers = texts.of(places)
