@@ -15,12 +15,12 @@ from maicivy.storage.visit_filters import OF_EVENTS, OF_VISITS
 ANSWER_S: Final = 10
 """The same as a statement of Postgres has."""
 
-MOST_IDS: Final = 100_000
-"""Of a dictionary table, where a text of nearly each id is wanted: with those they take 30 MB."""
+MOST_IDS: Final = 50_000
+"""Of a dictionary table, where a text of nearly each id is wanted: with those they take 15 MB."""
 
-MOST_IDS_OF_FEW: Final = 150_000
-"""Of a dictionary table, where columns are wanted in which the same texts come again and again. On their
-way each takes some 200 bytes all the same."""
+MOST_IDS_OF_FEW: Final = 300_000
+"""Of a dictionary table, where columns are wanted in which the same texts come again and again: they take 25 MB, most
+of it on their way."""
 
 MOST_ROWS: Final = 100_000
 """Rows of figures, each of which takes half a kilobyte on its way into the statement."""
