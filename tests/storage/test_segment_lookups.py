@@ -280,3 +280,19 @@ def test_a_filter_is_made_of_each_match_once() -> None:
     one, other = Match("is", "visit:city", ("a",)), Match("is", "visit:city", ("b",))
     assert matches(Or((one, Not(other), one))) == (one, other)
     assert matches(None) == ()
+
+
+def test_many_searches_are_left_to_postgres(
+    engine: Engine, ids: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookups, "MOST_SEARCHES", 2 * len(ids))
+    few = [Match("contains", "visit:city", (value,)) for value in ("a", "b", "par")]
+    with engine.connect() as connection:
+        asked: list[str] = []
+        sa.event.listen(connection, "before_cursor_execute", lambda *given: asked.append(given[2]))
+        found = lookup(connection, [*ids.values()], question(Or(tuple(few)), "visit:city"))
+    assert len([statement for statement in asked if "LIKE" in statement]) == 1
+    texts = [found.texts("visit:city")[number] for number in found.numbers("visit:city", np.array([*ids.values()]))]
+    for match in few:
+        expected = [match.values[0] in text for text in texts]
+        assert found.truths(match, np.array([*ids.values()])).tolist() == expected
