@@ -7,7 +7,7 @@ each would take 300 (2 cores, PostgreSQL 18, everything in memory).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -71,7 +71,8 @@ _NEEDS: Final[dict[str, tuple[str, ...]]] = {
 _FOR_PROPERTIES: Final = ("begin", "elements", "action", "at", "count")
 """Columns that properties are looked up with."""
 
-_READ: Final = "/* segments.load */ SELECT {selected} FROM visits v WHERE v.site_id = %(site_id)s AND v.events > 0 AND "
+_READ: Final = "/* segments.load */ SELECT {selected} FROM ({visits}) AS v"
+_VISITS: Final = "SELECT v.* FROM visits v WHERE v.site_id = %(site_id)s AND v.events > 0 AND {condition}"
 
 _SLOT_US: Final = SLOT_S * 1_000_000
 _ARRAY_HEADER: Final = 20
@@ -98,14 +99,14 @@ class Attributes:
         self,
         connection: sa.Connection,
         site_id: int,
-        condition: str,
+        conditions: Sequence[str],
         values: dict[str, object],
         columns: Collection[str],
         *,
         stays: bool,
     ) -> None:
-        """Those of a site's visits that a condition on `v` is true for, with its values: what `columns` need, and with
-        `stays` what properties are looked up with."""
+        """Those of a site's visits that one of these conditions on `v` is true for, and no other, with their values:
+        what `columns` need, and with `stays` what properties are looked up with."""
         wanted = {*columns, *(_FOR_PROPERTIES if stays else ())}
         fixed = dict.fromkeys(["started", *(need for name in wanted for need in _NEEDS.get(name, ()))])
         if stays:
@@ -117,7 +118,10 @@ class Attributes:
         for name in arrays:
             array = _ARRAYS[name][0]
             selected += [f"array_send(v.{array})", f"boolsend(v.{array} IS NULL)"]
-        query = _READ.format(selected=", ".join(f"string_agg({each}, ''::bytea)" for each in selected)) + condition
+        query = _READ.format(
+            selected=", ".join(f"string_agg({each}, ''::bytea)" for each in selected),
+            visits=" UNION ALL ".join(_VISITS.format(condition=condition) for condition in conditions),
+        )
         with driver_connection(connection).cursor(binary=True) as cursor:
             cursor.execute(query.encode(), values | {"site_id": site_id})
             row = cursor.fetchone() or (None,) * len(selected)

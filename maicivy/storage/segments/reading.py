@@ -14,7 +14,7 @@ from maicivy.core.buckets import Grain
 from maicivy.core.visits import SLOT_S, midnight_of, slot_of
 from maicivy.storage.segments.block import LISTS, Block, Column
 from maicivy.storage.segments.keeping import Listed, stored, stored_ids, stored_of_days
-from maicivy.storage.segments.loading import load, load_crossing, load_reaching
+from maicivy.storage.segments.loading import load, load_crossing, load_reaching, load_with_reaching
 
 _DAY: Final = timedelta(days=1)
 _FEW: Final = _DAY
@@ -66,13 +66,18 @@ class Reading:
             self._stored, reach = stored_of_days(connection, site_id, days, end, self._stale, every, wanted.properties)
         else:
             self._listed = stored_ids(connection, site_id, *days, [name for name in LISTS if name in wanted.columns])
-        loaded = load(connection, site_id, self._stale, every, wanted.properties) if self._stale else []
-        self._loaded = {_day_of(block): [block] for block in loaded}
+        loaded: Sequence[Block | None] = ()
         crossing = None
-        if reach is not None:
-            crossing = load_reaching(connection, site_id, first, reach, every, wanted.properties)
-        elif not self._stored:
-            crossing = load_crossing(connection, site_id, first, every, wanted.properties)
+        if reach is not None and self._stale and {midnight_of(hour) for hour in self._stale} == {first}:
+            crossing, *loaded = load_with_reaching(connection, site_id, self._stale, reach, every, wanted.properties)
+        else:
+            if self._stale:
+                loaded = load(connection, site_id, self._stale, every, wanted.properties)
+            if reach is not None:
+                crossing = load_reaching(connection, site_id, first, reach, every, wanted.properties)
+            elif not self._stored:
+                crossing = load_crossing(connection, site_id, first, every, wanted.properties)
+        self._loaded = {_day_of(block): [block] for block in loaded if block is not None}
         if crossing is not None:
             self._loaded[first] = [crossing, *self._loaded.get(first, [])]
 
