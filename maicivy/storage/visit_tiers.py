@@ -18,7 +18,6 @@ import sqlalchemy as sa
 from maicivy.core.buckets import Grain, is_aligned, start_of, starts
 from maicivy.core.query import EVENT_DIMENSIONS, PROPERTY, VISIT_DIMENSIONS, Query
 from maicivy.errors import Refusal
-from maicivy.storage.schema import day_partition
 from maicivy.storage.segments.dictionaries import Edition
 from maicivy.storage.visit_filters import is_one_value, names
 from maicivy.storage.visit_question import PARTS, Slice
@@ -34,7 +33,6 @@ KEPT: Final = {
 MAX_SLICES: Final = 6
 """Parts of the range that are read from visits one by one; of more, everything from the first to the last is."""
 
-_INSTANT: Final = timedelta(microseconds=1)
 _HOUR: Final = timedelta(hours=1)
 _WEEK: Final = 7
 """Days."""
@@ -58,9 +56,7 @@ _STANDING: Final = sa.text(
            b.rolled, b.long, d.dirty, d.stale,
            ARRAY(SELECT start FROM buckets WHERE :with_weeks AND site_id = :site_id AND grain = 'week'
                  AND dimension = 'all' AND NOT bot AND start >= :first AND start < :end) AS weeks,
-           s.timezone, s.retention_days, now() AS now,
-           EXISTS (SELECT FROM pg_inherits WHERE inhrelid = to_regclass(:of_first_day)) AS has_first_day,
-           EXISTS (SELECT FROM pg_inherits WHERE inhrelid = to_regclass(:of_last_day)) AS has_last_day
+           s.timezone, s.retention_days, now() AS now
     FROM sites s CROSS JOIN ledger AS l CROSS JOIN (
         SELECT coalesce(array_agg(start), '{}') AS rolled,
                coalesce(sum(long) FILTER (WHERE start >= :first), 0) AS long
@@ -172,12 +168,9 @@ class Tiers:
 
     def _decide(self, connection: sa.Connection, zone: ZoneInfo) -> None:
         query, bounds = self._query, self.bounds
-        first_day, last_day = (moment.astimezone(UTC).date() for moment in (query.start, query.end - _INSTANT))
         found = connection.execute(
             _STANDING,
             {
-                "of_first_day": day_partition("visits", first_day),
-                "of_last_day": day_partition("visits", last_day),
                 "site_id": query.site_id,
                 "grain": str(self.grain),
                 "before": bounds[0] - _LONGEST[self.grain],
@@ -186,9 +179,6 @@ class Tiers:
                 "with_weeks": self._has_weeks(),
             },
         ).one()
-        # Partitions go from the oldest on: where that of a day is left, so is everything since.
-        kept = [day for day, is_left in ((first_day, found.has_first_day), (last_day, found.has_last_day)) if is_left]
-        self._kept_since = _midnight(kept[0]) if kept else None
         self.seq = found.seq
         self.edition = Edition(found.database, found.dictionary_version)
         self.stale = found.stale
@@ -252,9 +242,10 @@ class Tiers:
         self, connection: sa.Connection, start: datetime, now: datetime, retention_days: int | None
     ) -> None:
         """Refuse to read visits from `start` on when they are kept from a later time on and rollups know of earlier
-        ones."""
-        is_partitioned = self._kept_since is not None and start >= self._kept_since
-        partitioned_since = None if is_partitioned else _midnight(connection.scalar(_PARTITIONED_SINCE))
+        ones. Those of the last day are always kept."""
+        if start >= now - timedelta(days=1):
+            return
+        partitioned_since = _midnight(connection.scalar(_PARTITIONED_SINCE))
         raw_since = now - timedelta(days=retention_days) if retention_days else None
         since = max(filter(None, (raw_since, partitioned_since)), default=None)
         if since is None or start >= since:
