@@ -190,10 +190,10 @@ class Tiers:
             self._runs = everything
             return
         rolled = self._known = set(found.rolled)
-        dirty = _numbers(bounds, found.dirty, _HOUR)
+        marked = _numbers(bounds, found.dirty, _HOUR)
         # What was rolled up while another zone was in force says nothing of these days but that something happened.
         strange = [start for start in rolled.difference(bounds) if start_of(self.grain, start, query.zone) != start]
-        dirty |= _numbers(bounds, strange, _LONGEST[self.grain])
+        dirty = marked | _numbers(bounds, strange, _LONGEST[self.grain])
         reaching = {1} if bounds[0] < query.start else set()
         if self._full_end() > query.end:
             reaching.add(len(bounds))
@@ -212,7 +212,8 @@ class Tiers:
             covered = set(bounds[first - 1 : last])
             self.rolled = [start for start in self.rolled if start not in covered]
             self._runs = [(first, last)]
-        if self._runs:
+        # Visits of a day that has marks are not dropped.
+        if self._runs and self._runs[0][0] not in marked:
             start = bounds[self._runs[0][0] - 1]
             self._refuse_forgotten(connection, start, found.now, found.retention_days)
         self._take_weeks(found.weeks, dirty)
@@ -242,9 +243,7 @@ class Tiers:
         self, connection: sa.Connection, start: datetime, now: datetime, retention_days: int | None
     ) -> None:
         """Refuse to read visits from `start` on when they are kept from a later time on and rollups know of earlier
-        ones. Those of the last day are always kept."""
-        if start >= now - timedelta(days=1):
-            return
+        ones."""
         partitioned_since = _midnight(connection.scalar(_PARTITIONED_SINCE))
         raw_since = now - timedelta(days=retention_days) if retention_days else None
         since = max(filter(None, (raw_since, partitioned_since)), default=None)
