@@ -17,7 +17,7 @@ from maicivy.storage.segments.block import COLUMNS, OF_PROPERTIES, Block
 from maicivy.storage.segments.properties import attach
 
 _DURING: Final = "v.started >= %(start)s AND v.started < %(end)s"
-_OF_HOURS: Final = " AND date_trunc('hour', v.started, 'UTC') = ANY (%(hours)s)"
+_IN_HOURS: Final = " AND date_trunc('hour', v.started, 'UTC') = ANY (%(hours)s)"
 _REACH: Final = sa.text(
     "/* segments.crossing */ SELECT min(started) FROM crossings WHERE site_id = :site_id AND day = :day"
 )
@@ -27,7 +27,7 @@ _CROSSING: Final = """(v.site_id, v.visitor_id, v.started) IN (
 
 _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
-SLOTS_OF_DAY: Final = 86_400 // SLOT_S
+_SLOTS_OF_DAY: Final = 86_400 // SLOT_S
 
 
 def load(
@@ -43,7 +43,7 @@ def load(
     for day, hours_of_day in groupby(sorted(hours), midnight_of):
         found = _load_hours(connection, site_id, list(hours_of_day), columns, stays=bool(properties))
         slots = slot_of(day)
-        block = _block(connection, site_id, found, (slots, slots + SLOTS_OF_DAY), columns, properties, slots)
+        block = _block(connection, site_id, found, (slots, slots + _SLOTS_OF_DAY), columns, properties, slots)
         if block is not None:
             blocks.append(block)
     return blocks
@@ -119,7 +119,7 @@ def load_with_reaching(
     )
     slots = slot_of(midnight)
     before = _block(connection, site_id, found, (0, slots), columns, properties)
-    return before, _block(connection, site_id, found, (slots, slots + SLOTS_OF_DAY), columns, properties, slots)
+    return before, _block(connection, site_id, found, (slots, slots + _SLOTS_OF_DAY), columns, properties, slots)
 
 
 def _block(
@@ -157,7 +157,7 @@ def _of_hours(hours: Sequence[datetime]) -> tuple[list[str], dict[str, object]]:
     values: dict[str, object] = {"start": start, "end": end}
     if end - start == len(hours) * _HOUR:
         return [_DURING], values
-    return [_DURING + _OF_HOURS], values | {"hours": list(hours)}
+    return [_DURING + _IN_HOURS], values | {"hours": list(hours)}
 
 
 def _attached(
