@@ -60,7 +60,7 @@ def test_every_breach_of_the_law_is_noticed(arena: Arena) -> None:
         counter = next(key for key in client.scan_iter("analytics:stats:week:*:total_events"))
         client.incr(counter)
         client.hincrby("maicivy:ledger", "received", 1)
-        client.pfadd("analytics:visitors:unique:day:" + _day(system), *range(1000))
+        client.pfadd("analytics:visitors:unique:day:" + _day(system), *range(10))
         breaches = oracle.check(system, record).breaches
         assert len(breaches) == 4
         for breach, said in zip(breaches, (counter.decode(), "theme", "unique visitors", "accounts"), strict=True):
