@@ -407,6 +407,26 @@ def test_a_storm_of_events_goes_out_one_request_after_the_other(page: Page, trac
     assert sent == [1, *[20] * 19, 19]
 
 
+def test_what_failed_amid_others_keeps_its_place(page: Page, tracked: Tracked, complaints: Complaints) -> None:
+    """Its time is not that when it happened: it waited for its turn, and others have arrived meanwhile."""
+    complaints.expect("ERR_FAILED")
+    page.goto(tracked.put("/"))
+    tracked.events(1)
+    left = iter([False, False, True])  # the third request
+
+    def fail_once(route: Route) -> None:
+        if next(left, False):
+            route.abort()
+        else:
+            route.continue_()
+
+    page.route(BATCH, fail_once)
+    page.evaluate("for (let i = 0; i < 100; i++) maicivy('e', {i})")
+    tracked.page = page
+    assert [row.event_data["i"] for row in tracked.events(100, "e")] == list(range(100))
+    assert next(left, None) is None
+
+
 @pytest.mark.parametrize("broken", ["() => { throw new Error() }", "() => undefined", "async () => undefined"])
 def test_what_a_page_has_put_in_the_place_of_fetch_keeps_events_back_and_loses_none(
     broken: str, page: Page, tracked: Tracked

@@ -75,6 +75,7 @@
     // What a page has put in the place of fetch may throw, or return nothing.
     async function post(events) {
       const body = JSON.stringify(events);
+      const now = Date.now() + 1; // after all that has arrived
       busy = 1;
       try {
         const answer = await fetch(target, {
@@ -84,13 +85,14 @@
           credentials: "omit",
         });
         if (answer.status > 428) throw 0;
+        await answer.text(); // until then its bytes count among those 64 KB
         tries = busy = 0;
         flush();
       } catch (error) {
         failure = await error; // later: flush() has emptied the queue by then, which is filled again here
         busy = 0;
-        // From now on their own time counts, no longer that of their arrival.
-        for (const event of events) event.timestamp = parseInt(event.id.slice(0, 12), 16);
+        // From now on it is this time that counts, no longer that of their arrival.
+        for (const event of events) event.timestamp = event.timestamp || now;
         queue = events.concat(queue);
         if (!timer && tries < 8) timer = setTimeout(flush, (500 + 1e3 * Math.random()) << tries++);
       }
