@@ -43,7 +43,7 @@ def measure(events: int = 100_000) -> dict[str, float]:
         hour = midnight - timedelta(hours=24 - HOUR)
         installed.parts.buckets.refresh(midnight - timedelta(days=1))  # the first marks all there is, of every site
         with installed.parts.engine.begin() as connection:
-            connection.execute(sa.text("DELETE FROM dirty_hours"))
+            connection.execute(sa.text("TRUNCATE dirty_hours"))
         return {
             "rollup_s": _refreshed_s(installed, hour, hour + timedelta(hours=1, minutes=1)),
             "closing_s": _refreshed_s(installed, hour, midnight + timedelta(minutes=1)),

@@ -116,7 +116,7 @@ def test_the_hours_of_all_visits_that_changed_are_marked_with_a_number_of_their_
     fill(parts)
     before = all_of(parts, "SELECT seq, token, stored FROM ledger")[0]
     with parts.engine.begin() as connection:
-        connection.execute(sa.text("DELETE FROM dirty_hours"))
+        connection.execute(sa.text("TRUNCATE dirty_hours"))
     list_them(settings, bots="newcomer/")
     bots.reclassify(judgements)
     hours = all_of(parts, "SELECT hour, seq FROM dirty_hours ORDER BY hour")
@@ -198,7 +198,7 @@ def test_whatever_else_follows_is_worked_out_too(parts: Maicivy, judgements: Jud
     with parts.engine.begin() as connection:
         connection.execute(sa.text("UPDATE clients SET browser = 'Mosaic', device = ''"))
         connection.execute(sa.text("UPDATE origins SET source = '', channel = 'Affiliates'"))
-        connection.execute(sa.text("DELETE FROM dirty_hours"))
+        connection.execute(sa.text("TRUNCATE dirty_hours"))
     report = bots.reclassify(judgements)
     assert report.visits == 0
     assert all_of(parts, "SELECT count(*) FROM clients WHERE browser = 'Mosaic' OR device = ''")[0][0] == 0

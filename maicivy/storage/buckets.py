@@ -23,6 +23,7 @@ from maicivy.metrics import DATABASE_DURATION, timed
 from maicivy.storage.bucket_sql import FIGURES, fill
 from maicivy.storage.bucket_zones import follow_zone
 from maicivy.storage.connections import be_patient, postgres_errors
+from maicivy.storage.marks import allow_taking
 from maicivy.storage.segments.making import UNFINISHED, SegmentMaker
 from maicivy.storage.visit_question import Slice
 from maicivy.storage.visit_sql import REACH
@@ -182,6 +183,7 @@ class Buckets:
         if hours:
             with self._engine.begin() as connection:
                 values = {"site_id": site_id, "hours": list(hours), "seqs": [seqs[hour] for hour in hours]}
+                allow_taking(connection)
                 connection.execute(sa.text(statement), values)
 
     def _make(self, site_id: int, zone: ZoneInfo, start: datetime, end: datetime, stale: Collection[datetime]) -> int:

@@ -20,6 +20,7 @@ from maicivy.metrics import DATABASE_DURATION, timed
 from maicivy.storage import keys
 from maicivy.storage.connections import postgres_errors
 from maicivy.storage.expiry import DROP_LOCK, Hindrance, is_dirty
+from maicivy.storage.marks import allow_taking
 from maicivy.storage.partitions import Partitions
 from maicivy.storage.recount import STATEMENT_TIMEOUT
 from maicivy.storage.redis_clients import redis_errors
@@ -132,6 +133,7 @@ class SiteRows:
         try:
             with postgres_errors(), self._engine.begin() as connection:
                 connection.execute(_LOCK, {"key": DROP_LOCK})
+                allow_taking(connection)
                 gone = connection.execute(sa.text(query), {"site_id": site_id}).rowcount
                 if gone and day is not None and table == "analytics_events":
                     self._rollups.deleted(connection, day)

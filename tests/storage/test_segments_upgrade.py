@@ -28,6 +28,7 @@ ZONE = ZoneInfo("UTC")
 DAY = datetime(2025, 12, 8, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 NOW = DAY + 50 * HOUR
+REVISIONS = [import_module(f"migrations.versions.{name}") for name in ("0006_segments", "0007_marks")]
 FRENCH = (Match("is", "visit:country", ("FR",)), Match("is", "visit:language", ("fr",)))
 DAYS = ("day",), ("day",), ("raw",)
 """What is known of days, of a value of one dimension, and of values of two."""
@@ -72,10 +73,11 @@ def upgraded(engine: Engine) -> Engine:
     send(store_of(engine), [[view(1, 1), view(23.9, 2), view(24.1, 2), view(30, 3), view(48.5, 4), view(50.1, 5)]])
     Buckets(engine, ZONE).refresh(NOW + HOUR / 2)
     assert dirty(engine) == [48, 50]
-    migration = import_module("migrations.versions.0006_segments")
     with engine.begin() as connection, Operations.context(MigrationContext.configure(connection)):
-        migration.downgrade()
-        migration.upgrade()
+        for revision in reversed(REVISIONS):
+            revision.downgrade()
+        for revision in REVISIONS:
+            revision.upgrade()
     assert (made(engine), check(engine)) == ([], 0)
     return engine
 
@@ -120,7 +122,38 @@ def test_weeks_are_gone_after_a_downgrade(engine: Engine) -> None:
     send(store_of(engine), [[view(1, 1)]])
     Buckets(engine, ZONE).refresh(DAY + 14 * 24 * HOUR)
     assert weeks(engine) == [0]
-    migration = import_module("migrations.versions.0006_segments")
     with engine.begin() as connection, Operations.context(MigrationContext.configure(connection)):
-        migration.downgrade()
+        for revision in reversed(REVISIONS):
+            revision.downgrade()
     assert weeks(engine) == []
+
+
+def test_a_worker_that_knows_no_segments_takes_no_marks(upgraded: Engine) -> None:
+    """One of a version before, which runs until it is replaced, with the statements that it had."""
+    hours = "unnest(CAST(:hours AS timestamptz[]), CAST(:seqs AS bigint[])) AS made (hour, seq)"
+    same = "d.site_id = 1 AND d.hour = made.hour AND d.seq = made.seq"
+    send(store_of(upgraded), [[view(2, 6)]])
+    for statement in (
+        f"DELETE FROM dirty_hours d USING {hours} WHERE {same}",
+        f"UPDATE dirty_hours d SET rolled = made.seq FROM {hours} WHERE {same}",
+    ):
+        with upgraded.begin() as connection:
+            found = connection.execute(sa.text("SELECT hour, seq, rolled FROM dirty_hours")).all()
+            values = {"hours": [row.hour for row in found], "seqs": [row.seq for row in found]}
+            assert connection.execute(sa.text(statement), values).rowcount == 0
+            assert connection.execute(sa.text("SELECT hour, seq, rolled FROM dirty_hours")).all() == found
+    Buckets(upgraded, ZONE).refresh(NOW)
+    assert (dirty(upgraded), check(upgraded)) == ([48, 50], 6)
+
+
+def test_marks_that_such_a_worker_has_taken_since_are_made_anew(upgraded: Engine) -> None:
+    send(store_of(upgraded), [[view(2, 6)]])
+    Buckets(upgraded, ZONE).refresh(NOW)
+    with upgraded.begin() as connection, Operations.context(MigrationContext.configure(connection)):
+        REVISIONS[1].downgrade()
+        connection.execute(sa.text("TRUNCATE segments"))  # as if that refresh had been the other's
+        REVISIONS[1].upgrade()
+    assert dirty(upgraded) == [1, 2, 23, 24, 30, 48, 50]
+    assert [visits for visits, _ in answers(upgraded)] == [5, 5, 5]
+    Buckets(upgraded, ZONE).refresh(NOW)
+    assert (answers(upgraded), dirty(upgraded), check(upgraded)) == ([(5, tiers) for tiers in DAYS], [48, 50], 6)
