@@ -24,6 +24,7 @@ from maicivy.core.ports import Parcel
 from maicivy.errors import Unavailable
 from maicivy.storage.backfill import Backfill
 from maicivy.storage.judgements import Judgements
+from maicivy.storage.marks import allow_taking
 from tests.events import NOON, event, visitor_id
 
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/130.0.0.0 Safari/537.36"
@@ -92,6 +93,7 @@ def grow_old(parts: Maicivy) -> None:
     with parts.engine.begin() as connection:
         for day in parts.store.partitions.days("visits"):
             connection.execute(sa.text(f"DROP TABLE visits_{day:%Y%m%d}"))
+        allow_taking(connection)
         for table in ("crossings", "dirty_hours", "buckets", "clients", "places"):
             connection.execute(sa.text(f"DELETE FROM {table}"))
     parts.store._forget()

@@ -1,8 +1,8 @@
 """Marks of changed hours (`dirty_hours`), and who may take them: only somebody who has made the segments of the hour.
 
 While the database is migrated, a worker of a version that knows no segments may still run. It would make rollups only
-and take the marks, and the hours would be read as if nothing had happened in them. So a trigger (migration 0007) passes
-over the rows that somebody wants to delete, or to say of that they are rolled up, without having said this before.
+and take the marks, and the hours would be read as if nothing had happened in them. So a trigger (migration 0007)
+refuses to delete a mark, or to note that its hour is rolled up, to whoever has not said this before.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Hours stay marked as changed until somebody who makes segments has made them.
 
 A worker of a version before 0006 that still runs while the database is migrated makes rollups only, and takes the marks
-all the same: such hours would then be read as if nothing had happened in them. A trigger keeps them from it (see
-storage/marks.py). What it took before, since 0006, is marked anew.
+all the same: such hours would then be read as if nothing had happened in them. A trigger refuses that (see
+storage/marks.py). What was taken before, since 0006, is marked anew.
 
 Revision ID: 0007
 Revises: 0006
@@ -24,7 +24,8 @@ KEEP = (
         ELSIF TG_OP = 'UPDATE' AND NEW.rolled <> NEW.seq THEN
             RETURN NEW;
         END IF;
-        RETURN NULL;
+        RAISE 'Marks of changed hours are taken by versions of maicivy that make segments'
+            USING HINT = 'This process is of an older one, to be stopped. By hand: SET maicivy.makes_segments = on';
     END
     $$
     """,
@@ -32,7 +33,7 @@ KEEP = (
     CREATE TRIGGER keep_mark BEFORE DELETE OR UPDATE OF rolled ON dirty_hours
     FOR EACH ROW EXECUTE FUNCTION maicivy_keep_mark()
     """,
-    "COMMENT ON TRIGGER keep_mark ON dirty_hours IS 'Who knows no segments takes no marks; see storage/marks.py'",
+    "COMMENT ON TRIGGER keep_mark ON dirty_hours IS 'Who makes no segments takes no marks; see storage/marks.py'",
 )
 
 # As in 0006; three million visits take three seconds, in which none is stored.

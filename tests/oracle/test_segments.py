@@ -17,6 +17,7 @@ from maicivy.queries import Queries
 from maicivy.storage import buckets
 from maicivy.storage.buckets import Buckets
 from maicivy.storage.event_store import PostgresEventStore
+from maicivy.storage.marks import allow_taking
 from maicivy.storage.segments import reading
 from maicivy.storage.visit_queries import PostgresVisitQueries
 from tests.oracle.comparison import assert_same
@@ -34,6 +35,7 @@ def store(engine: Engine) -> PostgresEventStore:
 def new_sites_alone(engine: Engine, zone: ZoneInfo) -> tuple[int, int]:
     """Two sites, and nothing to be made of others."""
     with engine.begin() as connection:
+        allow_taking(connection)
         for table in ("dirty_hours", "segments"):
             connection.execute(sa.text(f"DELETE FROM {table}"))
     return new_sites(engine, str(zone))

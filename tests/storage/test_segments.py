@@ -17,6 +17,7 @@ from maicivy.core.buckets import Grain
 from maicivy.core.events import Event, Traits
 from maicivy.storage import buckets as buckets_module
 from maicivy.storage.buckets import Buckets
+from maicivy.storage.marks import allow_taking
 from maicivy.storage.segments import keeping, making
 from maicivy.storage.segments.block import COLUMNS, LISTS, SINGLE, Block
 from maicivy.storage.segments.keeping import keep, stored, stored_ids
@@ -72,6 +73,7 @@ class World:
 def engine(engine_of_file: Engine) -> Engine:
     """One database for all tests: emptied more quickly than made."""
     with engine_of_file.begin() as connection:
+        allow_taking(connection)
         for table in ("analytics_events", "visits", "crossings", "dirty_hours", "segments", "segment_properties"):
             connection.execute(sa.text(f"DELETE FROM {table}"))
     return engine_of_file

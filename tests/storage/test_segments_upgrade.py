@@ -137,11 +137,11 @@ def test_a_worker_that_knows_no_segments_takes_no_marks(upgraded: Engine) -> Non
         f"DELETE FROM dirty_hours d USING {hours} WHERE {same}",
         f"UPDATE dirty_hours d SET rolled = made.seq FROM {hours} WHERE {same}",
     ):
-        with upgraded.begin() as connection:
-            found = connection.execute(sa.text("SELECT hour, seq, rolled FROM dirty_hours")).all()
+        with upgraded.connect() as connection:
+            found = connection.execute(sa.text("SELECT hour, seq FROM dirty_hours")).all()
             values = {"hours": [row.hour for row in found], "seqs": [row.seq for row in found]}
-            assert connection.execute(sa.text(statement), values).rowcount == 0
-            assert connection.execute(sa.text("SELECT hour, seq, rolled FROM dirty_hours")).all() == found
+            with pytest.raises(sa.exc.DBAPIError, match="taken by versions of maicivy that make segments"):
+                connection.execute(sa.text(statement), values)
     Buckets(upgraded, ZONE).refresh(NOW)
     assert (dirty(upgraded), check(upgraded)) == ([48, 50], 6)
 
