@@ -84,9 +84,9 @@ class Formats:
         """Of a number of percent; one decimal where there is one: `45%`."""
         if value is None:
             return NOTHING
-        pattern = "#,##0.#" if value % 1 else "#,##0"
-        sign = self.locale.percent_formats[None].pattern.removeprefix("#,##0")
-        return _signed(format_percent(value / 100, format=pattern + sign, locale=self.locale))
+        digits, zero, sign = self.locale.percent_formats[None].pattern.rpartition("0")  # `#,##,##` in India
+        pattern = digits + zero + (".#" if value % 1 else "") + sign
+        return _signed(format_percent(value / 100, format=pattern, locale=self.locale))
 
     def duration(self, seconds: Value) -> str:
         """Two units at most: `34s`, `2m 34s`, `1h 05m`."""

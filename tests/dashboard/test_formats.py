@@ -83,6 +83,20 @@ def test_numbers_are_grouped_as_the_region_does(header: str, value: float, text:
     assert formats_for(header).number(value) == text
 
 
+@pytest.mark.parametrize(("header", "value", "text"), [
+    ("en", None, NOTHING),
+    ("en", 0, "0%"),
+    ("en", 3, "3%"),
+    ("en", 45.5, "45.5%"),
+    ("en-IN", 3, "3%"),
+    ("en-IN", 123456, "1,23,456%"),
+    ("fr", 1234.5, f"1{THIN}234,5{NBSP}%"),
+    ("en-DE", -3, f"−3{NBSP}%"),
+])  # fmt: skip
+def test_percents_are_written_as_the_region_does(header: str, value: float | None, text: str) -> None:
+    assert formats_for(header).percent(value) == text
+
+
 @pytest.mark.parametrize(("value", "text"), [
     (9_999, "9,999"), (10_000, "10K"), (12_345, "12.3K"), (999_999, "1M"), (4_600_000, "4.6M"), (None, NOTHING),
     (2.5, "2.5"),
