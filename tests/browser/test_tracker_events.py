@@ -53,7 +53,10 @@ def test_pages_say_what_happens_before_and_after_the_script_has_come(page: Page,
     ]
 
 
-@pytest.mark.parametrize("call", ["maicivy()", "maicivy(null)", "maicivy('a', {f: 1n})", "maicivy('a', window)"])
+@pytest.mark.parametrize(
+    "call",
+    ["maicivy()", "maicivy(null)", "maicivy('a', {f: 1n})", "maicivy('a', window)", "maicivy('a', {}, {f: 1n})"],
+)
 def test_nonsense_is_no_exception(call: str, page: Page, tracked: Tracked) -> None:
     page.goto(tracked.put("/"))
     tracked.events(1)

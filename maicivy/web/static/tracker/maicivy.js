@@ -152,10 +152,9 @@
 
     // ---- What happens on them
 
-    // Takes the data as they are now; those that are no JSON fail here, and keep no other event back.
+    // Takes what is told as it is now; what is no JSON fails here, and keeps no other event back.
     function track(name, data = {}, more) {
-      data = JSON.parse(JSON.stringify(data));
-      send(name.toLowerCase().replace(/[^a-z0-9_.:-]+/g, "_"), data, more);
+      send(name.toLowerCase().replace(/[^a-z0-9_.:-]+/g, "_"), ...JSON.parse(JSON.stringify([data, more])));
     }
 
     function tag(element) {
