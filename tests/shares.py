@@ -1,7 +1,8 @@
-"""How the suite is shared between two processes: by file, because what a file starts is started once.
+"""How the suite is shared between three processes: by file, because what a file starts is started once.
 
-Each process has servers, databases and ports of its own. What takes longest is begun first: else one process would be
-done minutes before the other. What loads the whole machine is for one of them, so that no two of these meet.
+Each process has servers, databases and ports of its own; two of them leave two processors idle while they wait. What
+takes longest is begun first: else one process would be done minutes before the others. What loads the whole machine is
+for one of them, so that no two of these meet.
 """
 
 from __future__ import annotations

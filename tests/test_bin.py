@@ -38,14 +38,14 @@ def test_a_machine_without_a_new_enough_python_is_told_so(tmp_path: Path) -> Non
     assert done.stderr.startswith("maicivy: needs Python 3.11 or newer")
 
 
-IN_TWO = "-n 2 --dist loadfile"
+IN_THREE = "-n 3 --dist loadfile"
 
 
 @pytest.mark.parametrize(
     ("arguments", "environ", "given"),
     [
-        ("", {}, IN_TWO),
-        ("-x --durations=15", {}, f"{IN_TWO} -x --durations=15"),
+        ("", {}, IN_THREE),
+        ("-x --durations=15", {}, f"{IN_THREE} -x --durations=15"),
         ("tests/core", {}, "tests/core"),
         ("-x tests/core", {}, "-x tests/core"),
         ("-n 4", {}, "-n 4"),
@@ -55,7 +55,7 @@ IN_TWO = "-n 2 --dist loadfile"
         ("-x", {"MAICIVY_TEST_DATABASE_URL": "postgresql://127.0.0.1:1/a"}, "-x"),
     ],
 )
-def test_the_whole_suite_runs_in_two_processes(
+def test_the_whole_suite_runs_in_three_processes(
     arguments: str, environ: dict[str, str], given: str, tmp_path: Path
 ) -> None:
     assert _given_to_python(tmp_path, arguments, environ) == ["-m", "pytest", *given.split()]
