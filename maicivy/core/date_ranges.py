@@ -139,10 +139,11 @@ def compared(meant: Span, comparison: Comparison, zone: ZoneInfo, now: datetime)
 
     Of days that are still to come nothing is known, so they are left out: a month on its 20th day is compared with 20
     days. The previous period ends where the range begins; with `match_day_of_week` it is moved to the nearest whole
-    number of weeks before the range, and a year before to the nearest equal day of the week.
+    number of weeks before the range, a year before and days of one's own to the nearest equal day of the week.
     """
     if comparison.days is not None:
-        return comparison.days
+        first = meant.first if isinstance(meant, Days) else local_day(meant.start, zone)
+        return _matched(comparison.days, first) if comparison.match_day_of_week else comparison.days
     if isinstance(meant, Moments):
         return _compared_moments(meant, comparison, zone)
     last = max(meant.first, min(meant.last, local_day(now, zone)))
@@ -271,6 +272,12 @@ def _compared_moments(meant: Moments, comparison: Comparison, zone: ZoneInfo) ->
         days = _whole_weeks(days) if comparison.match_day_of_week else days
     start = (meant.start.astimezone(zone) - timedelta(days=days)).astimezone(UTC)  # the same time by the clock
     return Moments(start, start + length)
+
+
+def _matched(days: Days, first: date) -> Days:
+    """The nearest days, as many, that begin on the day of the week that `first` is."""
+    by = timedelta(days=(first.weekday() - days.first.weekday() + 3) % 7 - 3)
+    return Days(days.first + by, days.last + by)
 
 
 def _whole_weeks(days: int) -> int:

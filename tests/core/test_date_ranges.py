@@ -180,6 +180,16 @@ def test_a_day_has_as_many_hours_as_the_clocks_show(day: str, hours: int) -> Non
             days("2020-01-01", "2020-01-09"),
         ),
         (
+            days("2026-11-20", "2026-11-20"),
+            Comparison("custom", days("2020-01-01", "2020-01-09"), True),
+            days("2020-01-03", "2020-01-11"),
+        ),
+        (
+            Moments(at("2026-03-29T23:00Z"), at("2026-03-30T12:00Z")),
+            Comparison("custom", days("2020-01-02", "2020-01-03"), True),
+            days("2019-12-30", "2019-12-31"),
+        ),
+        (
             Moments(at("2026-03-29T00:00Z"), at("2026-03-29T12:00Z")),
             Comparison("previous_period"),
             Moments(at("2026-03-28T12:00Z"), at("2026-03-29T00:00Z")),
