@@ -1,5 +1,5 @@
 """The law, checked when nothing moves any more: acknowledged is a subset of stored, stored of sent, each once, every
-counter in Redis equals what Postgres says, and the accounts balance.
+counter in Redis and every segment equals what Postgres says, and the accounts balance.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ from typing import Any
 
 import psycopg
 import redis
+import sqlalchemy as sa
 
+from maicivy.config import sqlalchemy_url
 from maicivy.core.events import DEFAULT_SITE
 from maicivy.storage import keys
 from tests.chaos.clients import Record
 from tests.chaos.system import System
 from tests.standalone.processes import wait_until
+from tests.storage import segments_read
 
 SETTLE_S = 60
 PERIODS = {"day": "YYYY-MM-DD", "week": 'IYYY-"W"IW', "month": "YYYY-MM"}
@@ -58,6 +61,7 @@ def check(
         verdict.breaches += _compare_visitors(client, database, rows, system.zone)
         if rows == "analytics_events":
             verdict.breaches += _compare_visits(database)
+        verdict.breaches += _compare_segments(system)
         balanced = accounts or (lambda ledger: ledger["received"] == settled(ledger))
         try:
             wait_until(lambda: balanced(ledger_of(client)), 10)
@@ -188,6 +192,17 @@ def _compare_visits(database: psycopg.Connection[Any]) -> list[str]:
     found = database.execute(_VISITS).fetchone()
     assert found is not None
     return [f"{found[0]} visits are missing and {found[1]} are wrong"] if any(found) else []
+
+
+def _compare_segments(system: System) -> list[str]:
+    engine = sa.create_engine(sqlalchemy_url(system.database_url))
+    try:
+        segments_read.check(engine)
+    except AssertionError:
+        return ["segments do not say what visits say"]
+    finally:
+        engine.dispose()
+    return []
 
 
 def _differences(what: str, expected: Counter[str], found: Counter[str]) -> list[str]:

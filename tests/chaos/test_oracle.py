@@ -77,6 +77,11 @@ def test_every_breach_of_the_law_is_noticed(arena: Arena) -> None:
             "UPDATE visits SET pageviews = pageviews - 1 WHERE started = (SELECT min(started) FROM visits)"
         )
 
+        database.execute("SET maicivy.makes_segments = on")
+        database.execute("UPDATE dirty_hours SET rolled = seq")
+        assert "segments do not say what visits say" in oracle.check(system, record).breaches
+        database.execute("UPDATE dirty_hours SET rolled = 0")
+
         database.execute("INSERT INTO analytics_events SELECT * FROM analytics_events LIMIT 1")
         verdict = oracle.check(system, record)
         assert verdict.doubled == 1
