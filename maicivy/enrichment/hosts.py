@@ -12,13 +12,13 @@ _DEEPEST: Final = 8
 
 
 def host_of(url: str) -> str:
-    """The host of a URL in lower case, without user and port; empty for a path and for what is no URL."""
+    """The host of a URL in lower case, without user, port and a dot at the end; empty for a path and for no URL."""
     scheme, separator, rest = url.partition("://")
     if not separator or "/" in scheme:
         return ""
     host = rest.partition("/")[0].partition("?")[0].partition("#")[0].rpartition("@")[2]
     host = host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
-    return clean(host.lower())
+    return clean(host.lower().removesuffix("."))
 
 
 def bare(host: str) -> str:
