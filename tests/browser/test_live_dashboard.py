@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, Request, Route, expect
 
 from maicivy.core.sites import Site
 from maicivy.storage import keys
@@ -363,6 +363,35 @@ def test_a_row_of_the_details_filters_the_page_below(page: Page, server: Service
     expect(page.locator(".chip")).to_have_count(0)
     assert page.url == home
     assert is_same(page)
+
+
+def test_whoever_goes_back_or_opens_something_else_is_not_taken_to_what_was_asked_for_before(
+    page: Page, server: Service, seen: Site
+) -> None:
+    look(page, server, seen)
+    home, dialog = page.url, page.locator("dialog[open]")
+    held: list[Route] = []
+    failed: list[Request] = []
+    page.on("requestfailed", lambda request: failed.extend([request]))
+    page.route(re.compile("page,/page/4$"), lambda route: held.append(route))  # noqa: PLW0108 - Playwright looks inside
+    page.locator("[data-part=card-pages] a[data-details]").click()
+    dialog.locator('tr[data-key$=" /page/4"] a[data-nav]').click()
+    wait_until(lambda: page.evaluate("true") and len(held) == 1, 5, "the row's view to be asked for")
+    page.go_back()
+    assert page.url == home
+    wait_until(lambda: page.evaluate("true") and len(failed) == 1, 5, "it to be taken back")
+    expect(page.locator("html[data-loading]")).to_have_count(0)
+    row(page, "/page/4").locator("a[data-nav]").click()
+    wait_until(lambda: page.evaluate("true") and len(held) == 2, 5, "the row's view to be asked for again")
+    page.locator("[data-part=card-pages] a[data-details]").click()
+    expect(dialog.locator("tbody tr")).to_have_count(12)
+    wait_until(lambda: page.evaluate("true") and len(failed) == 2, 5, "that to be taken back, too")
+    assert page.url == f"{home}/details/pages"
+    dialog.locator("thead a").nth(1).focus()
+    page.keyboard.press("Escape")
+    page.wait_for_url(home)
+    expect(dialog).to_have_count(0)
+    expect(page.locator(".chip")).to_have_count(0)
 
 
 def test_details_that_are_a_page_of_their_own_are_searched_in_place(page: Page, server: Service, seen: Site) -> None:

@@ -43,6 +43,7 @@ export class DetailsDialog {
   }
 
   async #load(url) {
+    this.#navigation.stay();
     this.#loading?.abort();
     const loading = new AbortController();
     this.#loading = loading;

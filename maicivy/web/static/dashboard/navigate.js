@@ -46,6 +46,13 @@ export class Navigation extends EventTarget {
     this.dispatchEvent(new Event("arrive"));
   }
 
+  /** Nobody wants what was asked for any more. */
+  stay() {
+    this.#going?.abort();
+    this.#going = null;
+    delete document.documentElement.dataset.loading;
+  }
+
   /** The address of the view that is shown, even while a dialog over it has another. */
   get home() {
     return this.#home;
@@ -54,7 +61,11 @@ export class Navigation extends EventTarget {
   async #return() {
     const { scroll } = history.state ?? {};
     const isOurs = this.dispatchEvent(new Event("return", { cancelable: true }));
-    if (!isOurs || withoutHash(location.href) === withoutHash(this.#home)) return;
+    if (!isOurs) return;
+    if (withoutHash(location.href) === withoutHash(this.#home)) {
+      this.stay();
+      return;
+    }
     const came = await this.#show(location.href, true);
     if (!came) return;
     this.#home = location.href;
