@@ -142,7 +142,7 @@ def table(lists: Lists, spec: PanelSpec, listing: Listing, questions: Questions,
     """
     found, choices = lists.of_property(spec)
     outer = spec.within.rpartition(":")[2]
-    own = found.dimension.removeprefix(PROPERTY) if spec.key == PROPERTIES else found.dimension.rpartition(":")[2]
+    own = found.dimension.removeprefix(PROPERTY) if spec.key == PROPERTIES else _column_of(found.dimension)
     is_named = spec.dimension in _SHOWN_OTHERWISE
     columns = (*((outer,) if outer else ()), own or spec.key, *(("name",) if is_named else ()), *metrics_of(spec))
     cells: list[tuple[str | int, ...]] = []
@@ -222,6 +222,12 @@ def _column(name: str, sorted_by: str, spec: PanelSpec, listing: Listing, url: C
     is_default = (name, is_descending) == (spec.metrics[0], True)
     again = msgspec.structs.replace(listing, sort="" if is_default else name, is_descending=is_descending, page=1)
     return Link(name, url(path, again.pairs()), is_selected)
+
+
+def _column_of(dimension: str) -> str:
+    """`country`; the name of an event is `event`, beside the `name` that people read."""
+    kind, _, own = dimension.partition(":")
+    return kind if own == "name" else own
 
 
 def _cell(value: float | None) -> str | int:

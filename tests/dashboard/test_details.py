@@ -185,6 +185,7 @@ def test_a_file_has_all_rows_in_the_order_that_was_chosen(many: Maicivy) -> None
 def test_columns_of_a_file_are_called_as_dimensions_and_properties_are(many: Maicivy) -> None:
     assert table_of(many, "browser_versions").columns[:2] == ("browser", "browser_version")
     assert table_of(many, "countries").columns[:2] == ("country", "name")
+    assert table_of(many, "events").columns == ("event", "name", "visitors", "events")
     for name in ("plan", "plan:tier", "plan:"):
         assert table_of(many, "properties", view=View(prop=name)).columns == (name, "visitors", "events")
     assert table_of(many, "properties", view=View().toggled("event:name", "page_view")).columns[0] == "properties"
