@@ -68,7 +68,7 @@ def split(body: bytes, most: int) -> list[bytes]:
         with suppress(ValueError, RecursionError):  # msgspec knows no NaN, and one should not cost the other events
             return _split_slowly(array.decode(), most)
     read(body)
-    raise Refusal("invalid_body", "a batch is a JSON array of events, or an object with the one member 'events'")
+    raise Refusal("invalid_body", "a batch is a JSON array of events, or an object with 'events' that may name a site")
 
 
 def unwrap(body: bytes, beside: frozenset[str]) -> tuple[bytes, dict[str, Any]]:
