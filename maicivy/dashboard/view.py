@@ -130,6 +130,10 @@ class View(msgspec.Struct, frozen=True):
         """Without that filter."""
         return msgspec.structs.replace(self, filters=tuple(each for each in self.filters if each != condition))
 
+    def unfiltered(self) -> View:
+        """Of everything."""
+        return msgspec.structs.replace(self, filters=())
+
     def without_filters(self) -> View:
         """Of everything; and without the choices that only mean something on one site."""
         return msgspec.structs.replace(self, filters=(), prop="", heat="")

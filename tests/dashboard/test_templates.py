@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import jinja2
+import markupsafe
 import msgspec
 import pytest
 
@@ -192,6 +193,16 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
         {"site_name": "x", "action": "/u", "next": "/", "problem": "", "hours": 12, "is_possible": False},
     ),
 }
+
+
+def test_the_link_that_takes_all_filters_away_is_that_of_the_view_without_them(templates: jinja2.Environment) -> None:
+    filtered = read_view([("f", "is,visit:os,Linux"), ("f", "is,visit:city,Paris")])
+    for more in (View(), View("7d", zone="Europe/Paris", heat="/a b")):
+        view = msgspec.structs.replace(more, filters=filtered.filters)
+        for name, values in (("calm", {"page": sample.hostile()}), ("nobody", PAGES["nobody"][1])):
+            values["page"] = msgspec.structs.replace(values["page"], chips=sample.hostile().chips)
+            drawn = draw(templates, "page", view=view, **values)
+            assert f'href="{markupsafe.escape(more.url(PATH))}"' in drawn, name
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
