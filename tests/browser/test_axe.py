@@ -1,4 +1,4 @@
-"""axe-core finds nothing serious on any page, in both themes, on a phone and on a desk."""
+"""axe-core finds nothing serious on any page, in both themes, on a phone and on a desk; and what it cannot find."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from maicivy.core.gate import Gate
 from maicivy.core.sites import Site
@@ -96,6 +96,42 @@ def test_nothing_keeps_people_from_what_is_said_of_the_api(server: Service, page
     shown(page, f"{server.url}/api/docs", "light", 1440)
     page.evaluate("document.querySelectorAll('article:nth-of-type(n + 2)').forEach((article) => article.remove())")
     assert violations(page) == []
+
+
+def test_what_is_said_of_a_figure_goes_away_with_escape_and_comes_back(server: Service, site: Site, page: Page) -> None:
+    """It covers what is below, under the pointer as with the focus: WCAG 2.1, 1.4.13."""
+    shown(page, f"{server.url}/dashboard/1?period=7d", "light", 1440)
+    button, box = page.locator(".card-sources .how-button"), page.locator(".card-sources .how-box")
+    button.focus()
+    expect(box).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(box).to_be_hidden()
+    expect(button).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Shift+Tab")
+    expect(box).to_be_visible()
+    page.keyboard.press("Tab")
+    button.hover()
+    expect(box).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(box).to_be_hidden()
+    page.mouse.move(0, 0)
+    button.hover()
+    expect(box).to_be_visible()
+
+
+def test_names_can_be_read_on_a_phone(server: Service, site: Site, page: Page) -> None:
+    shown(page, f"{server.url}/dashboard/1?lang=fr", "light", 360)
+    page.locator(".site-when summary").first.click()
+    for choice in page.locator(".menu-wide .menu-list span").all():
+        assert choice.evaluate("(text) => text.scrollWidth - text.clientWidth") <= 0, choice.inner_text()
+    page.keyboard.press("Escape")
+    page.locator(".card-pages a[data-details]").click()
+    dialog = page.locator("dialog[open]")
+    assert dialog.locator("tbody .name").first.evaluate("(name) => name.clientWidth") >= 180
+    sides = "(first) => [first.getBoundingClientRect().right, first.closest('.scroll').getBoundingClientRect().right]"
+    end_of_number, end_of_room = dialog.locator("tbody .number").first.evaluate(sides)
+    assert end_of_number <= end_of_room
 
 
 def shown(page: Page, url: str, scheme: Scheme, width: int) -> None:

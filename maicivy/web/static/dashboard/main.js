@@ -14,13 +14,13 @@
  * - `a[data-nav]`, `form[data-nav]`, `form[data-auto]`: another view of this page, see `navigate.js`; `html[data-loading]` meanwhile;
  *   `#ID[data-follows]`: outside `<main>`, and drawn by each view in its own way
  * - `a[data-details]`: opens in a dialog, see `details.js`; `[data-close]` in it closes it
- * - `svg [data-point]`: see `chart.js`; `details[data-menu]`, `button[data-copy]`: see `menus.js`
+ * - `svg [data-point]`: see `chart.js`; `details[data-menu]`, `.how`, `button[data-copy]`: see `menus.js`
  */
 
 import { chartsChanged, watchCharts } from "./chart.js";
 import { DetailsDialog } from "./details.js";
 import { live } from "./live.js";
-import { watchCopyButtons, watchMenus, watchZones } from "./menus.js";
+import { watchCopyButtons, watchMenus, watchTips, watchZones } from "./menus.js";
 import { Navigation } from "./navigate.js";
 import { Parts } from "./parts.js";
 
@@ -40,6 +40,7 @@ parts.addEventListener("renew", () => {
 new DetailsDialog(navigation);
 watchCharts();
 watchMenus();
+watchTips();
 watchCopyButtons();
 watchZones();
 live(parts);

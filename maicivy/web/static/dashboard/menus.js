@@ -1,4 +1,7 @@
-/** Small things: `details[data-menu]` close like menus, `button[data-copy]` copies, `input[data-zones]` proposes. */
+/**
+ * Small things: `details[data-menu]` close like menus, what `.how` says goes away with Escape (`html[data-quiet]`),
+ * `button[data-copy]` copies, `input[data-zones]` proposes.
+ */
 
 const SAID_MS = 2_000;
 
@@ -17,6 +20,16 @@ export function watchMenus() {
     menu.open = false;
     menu.querySelector("summary").focus();
   });
+}
+
+/** What covers other things goes away with Escape, until somebody comes back: WCAG 2.1, 1.4.13. */
+export function watchTips() {
+  const { dataset } = document.documentElement;
+  document.addEventListener("keydown", ({ key }) => {
+    if (key === "Escape") dataset.quiet = "";
+  });
+  document.addEventListener("focusin", () => delete dataset.quiet);
+  document.addEventListener("pointerover", ({ target }) => target.closest(".how") || delete dataset.quiet);
 }
 
 /** `data-copy` is the id of what is copied; `data-copied` what the button says then. Shown only with this module. */
