@@ -76,7 +76,7 @@ class Queries:
         """What `question` asks of `site`, at the time `now`.
 
         Raises:
-            Refusal: `too_many_rows`, `query_too_slow` or `not_kept`.
+            Refusal: `invalid_date_range`, `too_many_rows`, `query_too_slow` or `not_kept`.
             Unavailable: of the store; without the cache the answer is computed.
         """
         began = time.perf_counter()
@@ -112,7 +112,8 @@ class Queries:
         comparison = question.include.comparisons
         if comparison is None:
             return _Plan(question, query, None)
-        start, end = date_ranges.bounds(date_ranges.compared(meant, comparison, zone, now), zone)
+        compared = date_ranges.compared(meant, comparison, zone, now)
+        start, end = date_ranges.bounds(compared, zone, "include.comparisons")
         other = msgspec.structs.replace(query, start=start, end=end, limit=MAX_LIMIT, offset=0, count_rows=False)
         return _Plan(question, query, other)
 

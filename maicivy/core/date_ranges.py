@@ -127,11 +127,19 @@ def span(asked: DateRange, zone: ZoneInfo, now: datetime, since: datetime | None
     return Days(_shifted(today.replace(day=1), 1 - number), Period.MONTH.end(today) - timedelta(days=1))
 
 
-def bounds(meant: Span, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """Start and end in UTC."""
+def bounds(meant: Span, zone: ZoneInfo, field: str = "date_range") -> tuple[datetime, datetime]:
+    """Start and end in UTC.
+
+    Raises:
+        Refusal: `invalid_date_range`, naming `field`, for a day that the zone has not had: Samoa went from the 29th of
+            December 2011 to the 31st.
+    """
     if isinstance(meant, Moments):
         return meant.start, meant.end
-    return day_bounds(meant.first, zone)[0], day_bounds(meant.last, zone)[1]
+    start, end = day_bounds(meant.first, zone)[0], day_bounds(meant.last, zone)[1]
+    if start == end:
+        raise _invalid(f"{zone} has had no such day", field)
+    return start, end
 
 
 def compared(meant: Span, comparison: Comparison, zone: ZoneInfo, now: datetime) -> Span:

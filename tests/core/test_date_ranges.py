@@ -160,6 +160,15 @@ def test_a_day_has_as_many_hours_as_the_clocks_show(day: str, hours: int) -> Non
     assert len(buckets("time:minute", start, end, BERLIN, "f")) == hours * 60
 
 
+def test_a_day_that_a_zone_has_not_had_is_refused() -> None:
+    apia = ZoneInfo("Pacific/Apia")
+    with pytest.raises(Refusal, match="Pacific/Apia has had no such day") as refused:
+        bounds(days("2011-12-30", "2011-12-30"), apia, "f")
+    assert (refused.value.code, refused.value.field) == ("invalid_date_range", "f")
+    start, end = bounds(days("2011-12-29", "2011-12-30"), apia)
+    assert end - start == timedelta(days=1)
+
+
 @pytest.mark.parametrize(
     ("meant", "comparison", "with_"),
     [
