@@ -340,6 +340,30 @@ def test_a_bucket_without_a_counterpart_is_compared_with_nothing() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("order_by", "told"),
+    [
+        ([["visitors", "asc"]], ["18", "20", "17", "19"]),
+        ([["visitors", "asc"], ["time:day", "desc"]], ["20", "18", "19", "17"]),
+        ([["visitors", "desc"]], ["17", "19", "18", "20"]),
+        ([["bounce_rate", "desc"]], ["17", "19", "18", "20"]),
+        ([["bounce_rate", "asc"]], ["19", "17", "18", "20"]),
+        ([["time:day", "desc"]], ["20", "19", "18", "17"]),
+    ],
+)
+def test_buckets_without_a_row_stand_where_the_order_puts_them(order_by: list[list[str]], told: list[str]) -> None:
+    some = [Row((at("2026-11-17T00:00+01:00"),), (5, 50.0)), Row((at("2026-11-19T00:00+01:00"),), (5, 40.0))]
+    answer = ask(
+        FakeStore(some, []),
+        metrics=["visitors", "bounce_rate"],
+        dimensions=["time:day"],
+        date_range="4d",
+        order_by=order_by,
+        include={"comparisons": {"mode": "previous_period"}},
+    )
+    assert [result.dimensions[0][-2:] for result in answer.results] == told
+
+
 def test_with_other_dimensions_or_on_a_later_page_no_rows_are_added() -> None:
     for members in (
         {"dimensions": ["time:day", "visit:os"]},

@@ -221,11 +221,22 @@ def _filled(query: Query, laid: Laid, rows: list[Row]) -> list[Row]:
     nothing = tuple(_NOTHING.get(name) for name in query.metrics)
     pairs = enumerate(zip(laid.mine, laid.others, strict=False))
     empty = [Row((mine,), nothing) for place, (mine, _) in pairs if place not in present]
-    filled = [*rows, *empty][: query.limit]
-    first, direction = query.order_by[0]
-    if first != time_name:
-        return filled
-    return sorted(filled, key=lambda row: _place(row, laid.mine), reverse=direction == "desc")
+    return _ordered(query, laid, [*rows, *empty])[: query.limit] if empty else rows
+
+
+def _ordered(query: Query, laid: Laid, rows: list[Row]) -> list[Row]:
+    """Rows by time alone in the order of the query, as the store has them: what is not known last, what is equal by
+    time."""
+    rows = sorted(rows, key=lambda row: _place(row, laid.mine))
+    for name, direction in reversed(query.order_by):
+        if name in query.metrics:
+            at = query.metrics.index(name)
+            known = [row for row in rows if row.metrics[at] is not None]
+            known.sort(key=lambda row: row.metrics[at] or 0, reverse=direction == "desc")
+            rows = known + [row for row in rows if row.metrics[at] is None]
+        else:
+            rows.sort(key=lambda row: _place(row, laid.mine), reverse=direction == "desc")
+    return rows
 
 
 def _place(row: Row, starts: list[datetime]) -> tuple[str | int, ...]:
