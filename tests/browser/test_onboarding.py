@@ -50,10 +50,13 @@ def test_a_line_is_copied_by_its_button(server: Service, browse: Browse) -> None
 
 def test_the_page_becomes_the_dashboard_with_the_first_event(server: Service, page: Page) -> None:
     site = server.site()
+    page.set_viewport_size({"width": 360, "height": 740})
     page.goto(f"{server.url}/dashboard/{site.domain}")
     expect(page.locator('[data-live-state="on"]')).to_be_attached()
+    page.locator("[data-new-state]").scroll_into_view_if_needed()
     server.send(view("/first", measurement_id=site.measurement_id), **BROWSER)
     expect(page.locator(".figures")).to_be_visible(timeout=15_000)
+    expect(page.locator(".figure-value").first).to_be_in_viewport()
     expect(page.locator('[data-part="card-pages"]')).to_contain_text("/first")
     expect(page.locator("[data-new]")).to_have_count(0)
 

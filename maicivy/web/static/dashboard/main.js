@@ -33,8 +33,11 @@ navigation.addEventListener("arrive", () => {
   chartsChanged();
 });
 parts.addEventListener("shown", chartsChanged);
-parts.addEventListener("renew", () => {
-  if (!document.querySelector("dialog[open]")) navigation.go(navigation.home, { replace: true });
+parts.addEventListener("renew", async () => {
+  if (document.querySelector("dialog[open]")) return;
+  await navigation.go(navigation.home, { replace: true });
+  // Whoever copied the last of the lines to paste is far below the first figures.
+  if (!document.querySelector("[data-renew]")) scrollTo(0, 0);
 });
 
 new DetailsDialog(navigation);
