@@ -254,7 +254,7 @@ class Tiers:
             raise Refusal(
                 "not_kept",
                 f"what this question needs is kept since {since.astimezone(self._query.zone):%Y-%m-%d} only;"
-                " ask for less time, or by one dimension without other filters",
+                " ask for less time, or by one dimension without other filters in the zone of the site",
                 "date_range",
             )
 
