@@ -321,6 +321,21 @@ def test_times_are_compared_by_their_place_and_empty_buckets_have_one() -> None:
     ]
 
 
+def test_the_rest_of_a_week_is_told_by_the_first_day_of_its_range() -> None:
+    store = FakeStore([Row((at("2026-11-08T23:00Z"),), (6,))], [Row((at("2026-11-01T23:00Z"),), (5,))])
+    answer = ask(
+        store,
+        date_range=["2026-11-12", "2026-11-18"],
+        dimensions=["time:week"],
+        include={"comparisons": {"mode": "previous_period"}, "time_labels": True},
+    )
+    assert answer.results == [
+        Result([6], ["2026-11-12"], Compared(["2026-11-05"], [5], [20])),
+        Result([0], ["2026-11-16"], Compared(["2026-11-09"], [0], [0])),
+    ]
+    assert answer.meta.time_labels == ["2026-11-12", "2026-11-16"]
+
+
 def test_a_bucket_without_a_counterpart_is_compared_with_nothing() -> None:
     store = FakeStore(
         [Row((at("2026-10-25T22:00Z"),), (6,))],  # the 25th hour of its day

@@ -136,7 +136,7 @@ def _figures_of(query: Query, row: Row) -> list[Figure]:
 
 def _values_of(query: Query, row: Row) -> list[str]:
     return [
-        date_ranges.label(name, value, query.zone) if isinstance(value, datetime) else value
+        date_ranges.label(name, value, query.zone, query.start) if isinstance(value, datetime) else value
         for name, value in zip(query.dimensions, row.dimensions, strict=True)
     ]
 
@@ -151,10 +151,10 @@ def results(query: Query, rows: list[Row]) -> list[Result]:
     time_name = time_dimension(query.dimensions)
     if time_name is None:
         return [result(query, row) for row in rows]
-    place, zone, found = query.dimensions.index(time_name), query.zone, []
+    place, zone, start, found = query.dimensions.index(time_name), query.zone, query.start, []
     for row in rows:
         values: list[Any] = list(row.dimensions)
-        values[place] = date_ranges.label(time_name, values[place], zone)
+        values[place] = date_ranges.label(time_name, values[place], zone, start)
         found.append(Result(_figures_of(query, row), values))
     return found
 
@@ -169,7 +169,7 @@ def time_labels(query: Query) -> list[str] | UnsetType:
     if time_name is None:
         return UNSET
     starts = date_ranges.buckets(time_name, query.start, query.end, query.zone, "include.time_labels")
-    return [date_ranges.label(time_name, at, query.zone) for at in starts]
+    return [date_ranges.label(time_name, at, query.zone, query.start) for at in starts]
 
 
 def laid_out(query: Query, other: Query | None) -> Laid:
@@ -252,4 +252,4 @@ def _counterpart(other: Query, laid: Laid, value: str | int) -> str | None:
     time_name = time_dimension(other.dimensions)
     if value >= len(laid.others) or time_name is None:
         return None
-    return date_ranges.label(time_name, laid.others[value], other.zone)
+    return date_ranges.label(time_name, laid.others[value], other.zone, other.start)

@@ -205,12 +205,13 @@ def bucket_of(at: datetime, begins: list[datetime]) -> int:
     return max(0, bisect_right(begins, at) - 1)
 
 
-def label(dimension: str, at: datetime, zone: ZoneInfo) -> str:
+def label(dimension: str, at: datetime, zone: ZoneInfo, start: datetime) -> str:
     """How the bucket that begins at `at` is told: its date, or its date and time in the zone.
 
-    A time that the clocks show twice has its offset behind it, both times.
+    A week of which a range that begins at `start` has only the end is told as Plausible does: by the first day of the
+    range. A time that the clocks show twice has its offset behind it, both times.
     """
-    local = at.astimezone(zone)
+    local = (max(at, start) if dimension == "time:week" else at).astimezone(zone)
     if dimension not in ("time:hour", "time:minute"):
         return local.date().isoformat()
     told = str(local)

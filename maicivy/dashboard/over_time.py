@@ -135,7 +135,7 @@ def _points(
     points = []
     for place, at in enumerate(mine):
         following = mine[place + 1] if place + 1 < len(mine) else _next(at, interval, questions.zone)
-        row = rows.get(date_ranges.label(f"time:{interval}", at, questions.zone))
+        row = rows.get(date_ranges.label(f"time:{interval}", at, questions.zone, questions.start))
         is_unknown = _is_unknown(questions, at, following)
         before_at = others[place] if place < len(others) else None
         before: Number = None

@@ -151,7 +151,7 @@ class Asking:
         self, dimension: str, start: datetime, end: datetime, known: dict[str, Figures], width: int
     ) -> list[tuple[datetime, Figures]]:
         starts = date_ranges.buckets(dimension, start, end, self.zone, "days")
-        return [(at, known.get(date_ranges.label(dimension, at, self.zone), [0] * width)) for at in starts]
+        return [(at, known.get(date_ranges.label(dimension, at, self.zone, start), [0] * width)) for at in starts]
 
     def _answer(
         self, metrics: Sequence[Metric], *, over: str | None = None, conditions: Sequence[Any] = (), **members: Any
