@@ -23,10 +23,10 @@ from maicivy.metrics import DATABASE_DURATION, timed
 from maicivy.storage.bucket_sql import FIGURES, fill
 from maicivy.storage.bucket_zones import follow_zone
 from maicivy.storage.connections import be_patient, postgres_errors
+from maicivy.storage.crossings import reach_of
 from maicivy.storage.marks import allow_taking
 from maicivy.storage.segments.making import UNFINISHED, SegmentMaker
 from maicivy.storage.visit_question import Slice
-from maicivy.storage.visit_sql import REACH
 from maicivy.storage.visit_tiers import KEPT
 from maicivy.storage.weeks import drop_weeks, make_weeks
 
@@ -194,7 +194,7 @@ class Buckets:
         both = (before, start)
         with timed(DATABASE_DURATION, "make_buckets"), self._engine.begin() as connection:
             _prepare(connection, site_id, Grain.DAY, [start])
-            reach = _reach(connection, site_id, start)
+            reach = reach_of(connection, site_id, start)
             fill(connection, site_id, Grain.DAY, Slice(before, end, both, (before, before), 2, 2, reach))
             connection.execute(sa.text(_LONG), {"site_id": site_id, "day": start, "before": before})
         if hours:
@@ -207,7 +207,7 @@ class Buckets:
         with timed(DATABASE_DURATION, "make_buckets"), self._engine.begin() as connection:
             _clear(connection, site_id, Grain.MINUTE, minutes)
             bounds = tuple(minutes)
-            reach = _reach(connection, site_id, minutes[0])
+            reach = reach_of(connection, site_id, minutes[0])
             fill(connection, site_id, Grain.MINUTE, Slice(minutes[0], end, bounds, bounds, 1, len(bounds), reach))
 
     def _make_hours(self, site_id: int, hours: Sequence[datetime]) -> None:
@@ -216,7 +216,7 @@ class Buckets:
             # One pass over runs of hours, which are usually those of a day.
             for run in _runs(hours):
                 end = run[-1] + _HOUR
-                reach = _reach(connection, site_id, run[0])
+                reach = reach_of(connection, site_id, run[0])
                 fill(connection, site_id, Grain.HOUR, Slice(run[0], end, run, run, 1, len(run), reach))
 
 
@@ -263,12 +263,6 @@ def _prepare(connection: sa.Connection, site_id: int, grain: Grain, bounds: Sequ
     connection.execute(
         sa.text(_PRESENT.format(columns=", ".join(columns), nothing=", ".join(["'{}'"] * (len(columns) + 1)))), values
     )
-
-
-def _reach(connection: sa.Connection, site_id: int, start: datetime) -> datetime:
-    """When the earliest visit began that goes on on the UTC day of `start`; `start` when there is none."""
-    reach: datetime | None = connection.scalar(REACH, {"site_id": site_id, "start": start})
-    return reach or start
 
 
 def _clear(connection: sa.Connection, site_id: int, grain: Grain, bounds: Sequence[datetime]) -> None:

@@ -20,6 +20,7 @@ from maicivy.core.query import (
     Metric,
     Query,
 )
+from maicivy.storage.crossings import reach_of
 from maicivy.storage.segments.answering import Fresh, answered, is_answerable
 from maicivy.storage.segments.bounds import Bounds, TooMuch
 from maicivy.storage.segments.dictionaries import Dictionaries
@@ -27,7 +28,7 @@ from maicivy.storage.visit_filters import Values, event_dimensions, split
 from maicivy.storage.visit_hits import Named, named_actions, named_events
 from maicivy.storage.visit_question import ENGAGED, Question, Slice
 from maicivy.storage.visit_rollups import FIRSTS, Rollups
-from maicivy.storage.visit_sql import REACH, Relation
+from maicivy.storage.visit_sql import Relation
 from maicivy.storage.visit_sums import added_up
 from maicivy.storage.visit_tiers import Tiers
 
@@ -260,5 +261,4 @@ class Plan:
 
 
 def _within_reach(connection: sa.Connection, site_id: int, part: Slice) -> Slice:
-    reach = connection.scalar(REACH, {"site_id": site_id, "start": part.slice_start})
-    return msgspec.structs.replace(part, reach=reach or part.slice_start)
+    return msgspec.structs.replace(part, reach=reach_of(connection, site_id, part.slice_start))

@@ -15,8 +15,6 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Final
 
-import sqlalchemy as sa
-
 from maicivy.core.query import And, Filter, Match
 from maicivy.core.visits import Shape
 from maicivy.storage.visit_filters import (
@@ -33,15 +31,6 @@ from maicivy.storage.visit_question import ENGAGED, PARTS, WHOLE, Question, Slic
 
 IDS: Final = ("client_id", "place_id", "origin_id", "entry_id", "exit_id")
 """Columns of visits that may stand for dimensions, which are looked up afterwards."""
-
-REACH: Final = sa.text(
-    """
-    /* visit_queries.reach */
-    SELECT min(started) FROM crossings
-    WHERE site_id = :site_id AND day = (CAST(:start AS timestamptz) AT TIME ZONE 'UTC')::date
-    """
-)
-"""When the earliest visit began that goes on on the UTC day of a moment; null when there is none."""
 
 _KEY: Final = "site_id, visitor_id, started"
 _DURATION: Final = "(date_part('epoch', v.ended - v.started) * 1000000)::bigint"

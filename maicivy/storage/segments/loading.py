@@ -12,15 +12,13 @@ import numpy as np
 import sqlalchemy as sa
 
 from maicivy.core.visits import SLOT_S, midnight_of, slot_of
+from maicivy.storage.crossings import reach_of
 from maicivy.storage.segments.attributes import Attributes, Stays
 from maicivy.storage.segments.block import COLUMNS, OF_PROPERTIES, Block
 from maicivy.storage.segments.properties import attach
 
 _DURING: Final = "v.started >= %(start)s AND v.started < %(end)s"
 _IN_HOURS: Final = " AND date_trunc('hour', v.started, 'UTC') = ANY (%(hours)s)"
-_REACH: Final = sa.text(
-    "/* segments.crossing */ SELECT min(started) FROM crossings WHERE site_id = :site_id AND day = :day"
-)
 _CROSSING: Final = """(v.site_id, v.visitor_id, v.started) IN (
     SELECT site_id, visitor_id, started FROM crossings WHERE site_id = %(site_id)s AND day = %(day)s
 ) AND v.started >= %(reach)s AND v.started < %(midnight)s"""
@@ -79,9 +77,8 @@ def load_crossing(
     properties: Collection[str] = (),
 ) -> Block | None:
     """Visits that began before a UTC midnight and go on behind it; None when there are none."""
-    day = midnight.astimezone(UTC).date()
-    reach = connection.scalar(_REACH, {"site_id": site_id, "day": day})
-    return None if reach is None else load_reaching(connection, site_id, midnight, reach, columns, properties)
+    reach = reach_of(connection, site_id, midnight)
+    return None if reach >= midnight else load_reaching(connection, site_id, midnight, reach, columns, properties)
 
 
 def load_reaching(
