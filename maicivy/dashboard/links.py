@@ -36,7 +36,7 @@ def site_name(site: Site) -> str:
 
 def sites(chosen: Site, others: Iterable[Site], view: View) -> tuple[Link, ...]:
     """The same view of the first of them, without the filters, whose values may not exist there."""
-    plain, listed = view.without_filters(), list(others)[:MAX_SITES]
+    plain, listed = view.for_any_site(), list(others)[:MAX_SITES]
     return tuple(Link("site", plain.url(site_path(site)), site.id == chosen.id, site_name(site)) for site in listed)
 
 

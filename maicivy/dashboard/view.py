@@ -130,12 +130,12 @@ class View(msgspec.Struct, frozen=True):
         """Without that filter."""
         return msgspec.structs.replace(self, filters=tuple(each for each in self.filters if each != condition))
 
-    def unfiltered(self) -> View:
+    def without_filters(self) -> View:
         """Of everything."""
         return msgspec.structs.replace(self, filters=())
 
-    def without_filters(self) -> View:
-        """Of everything; and without the choices that only mean something on one site."""
+    def for_any_site(self) -> View:
+        """Without the filters and choices that only mean something on one."""
         return msgspec.structs.replace(self, filters=(), prop="", heat="")
 
     def with_weekday(self, is_matched: bool) -> View:
@@ -202,7 +202,7 @@ class View(msgspec.Struct, frozen=True):
     def way_back(self, path: str) -> str:
         """A link to it that takes something away: longer than others if need be, since servers took the longer URL of
         the page it stands on; where it would still be too long, without the filters. Never empty."""
-        return self.url(path, max_chars=MAX_CHARS_BACK) or self.without_filters().url(path) or path
+        return self.url(path, max_chars=MAX_CHARS_BACK) or self.for_any_site().url(path) or path
 
 
 NAMES: Final = (
