@@ -109,7 +109,7 @@ def _origin(
     said = given or _NO_UTM
     utm = [clean(value.strip()) or fields.get(name, "") for name, value in zip(UTM, said, strict=True)]
     utm[0] = utm[0] or next((fields[name] for name in _SOURCE_TOO if fields.get(name)), "")
-    own = {bare(host) for host in own_hosts} | {bare(page_host.lower().partition(":")[0].removesuffix("."))}
+    own = {bare(host) for host in own_hosts} | {bare(host_of(f"http://{page_host}"))}
     return judged_origin(_outside(referrer, own), (utm[0], utm[1], utm[2], utm[3], utm[4]), clean(click_id, 50))
 
 
