@@ -161,8 +161,7 @@ def compared(meant: Span, comparison: Comparison, zone: ZoneInfo, now: datetime)
         return Days(meant.first - timedelta(days=back), last - timedelta(days=back))
     first = _shifted(meant.first, -12)
     if comparison.match_day_of_week:
-        first = meant.first - timedelta(days=_whole_weeks((meant.first - first).days))
-        return Days(first, first + timedelta(days=length - 1))
+        return _matched(Days(first, first + timedelta(days=length - 1)), meant.first)
     return Days(first, _shifted(last, -12))
 
 
