@@ -407,8 +407,7 @@ def test_a_storm_of_events_goes_out_one_request_after_the_other(page: Page, trac
     page.evaluate("for (let i = 0; i < 400; i++) maicivy('e', {i})")
     tracked.page = page
     assert [row.event_data["i"] for row in tracked.events(400, "e")] == list(range(400))
-    assert (sum(sent), max(sent)) == (400, 20)
-    assert len(sent) <= 21  # the first may go alone
+    assert sent in ([1, *[20] * 19, 19], [20] * 20)  # the first goes alone, if the view of the page has its answer
 
 
 def test_what_failed_amid_others_keeps_its_place(page: Page, tracked: Tracked, complaints: Complaints) -> None:
